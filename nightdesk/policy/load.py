@@ -1,0 +1,187 @@
+"""Read `policies/`, refuse what is broken, and hash what is left."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from nightdesk.errors import NightdeskError
+from nightdesk.policy import models
+
+_MODELS: dict[str, type[BaseModel]] = {
+    "predicates.yml": models.Predicates,
+    "icp.yml": models.Icp,
+    "competitors.yml": models.Competitors,
+    "scoring.yml": models.Scoring,
+    "signals.yml": models.Signals,
+    "gates.yml": models.Gates,
+    "recall.yml": models.Recall,
+    "autonomy.yml": models.Autonomy,
+    "suppression.yml": models.Suppression,
+    "field_mapping.yml": models.FieldMapping,
+    "write_rules.yml": models.WriteRules,
+    "guards.yml": models.Guards,
+    "budget.yml": models.Budget,
+}
+# What a template leaves to be filled in: "[your industry]". A list of values never has a space before its first comma,
+# so flow sequences such as [A, B, C] are not meant; only strings are looked at, after YAML has read them.
+_PLACEHOLDER = re.compile(r"\[[^\[\]]*\]|<[a-z][^<>]*>|\bTODO\b|\bFIXME\b|\bXXX\b", re.IGNORECASE)
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All of `policies/`, validated.
+
+    Attributes:
+        hash: sha256 over the files' hashes in name order; written next to every value the policy influenced.
+        file_hashes: File name (relative to the folder, `/` between parts) to sha256 of its bytes.
+        folder: Where it was read from.
+    """
+
+    predicates: models.Predicates
+    icp: models.Icp
+    competitors: models.Competitors
+    scoring: models.Scoring
+    signals: models.Signals
+    gates: models.Gates
+    recall: models.Recall
+    autonomy: models.Autonomy
+    suppression: models.Suppression
+    field_mapping: models.FieldMapping
+    write_rules: models.WriteRules
+    guards: models.Guards
+    budget: models.Budget
+    hash: str
+    file_hashes: dict[str, str] = field(hash=False)
+    folder: Path
+
+
+def load(folder: Path) -> Policy:
+    """Read and validate every policy file.
+
+    Raises:
+        NightdeskError: A file is missing, is not YAML, has an unknown key, an unfilled placeholder, a value out of
+            range, or names something another file does not know. The message names file, key and remedy.
+    """
+    if not folder.is_dir():
+        raise NightdeskError(
+            "There is no policy folder",
+            where=str(folder),
+            todo="Run the command from the project's folder, or name the folder with NIGHTDESK_POLICIES.",
+        )
+    parts: dict[str, Any] = {}
+    for name, model in _MODELS.items():
+        parts[name.removesuffix(".yml")] = _read(folder / name, model)
+    hashes = {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix in {".yml", ".md"}
+    }
+    unknown = [name for name in hashes if "/" not in name and name.endswith(".yml") and name not in _MODELS]
+    if unknown:
+        raise NightdeskError(
+            f"No part of Nightdesk reads the policy file `{unknown[0]}`",
+            where=str(folder / unknown[0]),
+            todo=f"Remove it or give it one of the known names: {', '.join(sorted(_MODELS))}.",
+        )
+    total = hashlib.sha256("".join(f"{name}:{value}\n" for name, value in sorted(hashes.items())).encode()).hexdigest()
+    policy = Policy(**parts, hash=total, file_hashes=hashes, folder=folder)
+    _agree(policy)
+    return policy
+
+
+def _read(path: Path, model: type[M]) -> M:
+    if not path.is_file():
+        raise NightdeskError(
+            f"The policy file `{path.name}` is missing",
+            where=str(path),
+            todo="Restore it from version control; without it nothing may be scored or written.",
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        raise NightdeskError(
+            f"`{path.name}` is not valid YAML: {getattr(error, 'problem', None) or error}",
+            where=f"{path}{line}",
+            todo="Mend the line; indentation and colons are the usual cause.",
+        ) from None
+    for key, text_value in _strings(data, ()):
+        found = _PLACEHOLDER.search(text_value)
+        if found:
+            raise NightdeskError(
+                f"`{'.'.join(key)}` still holds the placeholder `{found.group()}`",
+                where=str(path),
+                todo="Fill in your own value; nothing runs on a half-filled policy.",
+            )
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or path.name
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = "no such setting"
+        more = f" ({error.error_count() - 1} more after it)" if error.error_count() > 1 else ""
+        raise NightdeskError(
+            f"`{key}`: {message}{more}",
+            where=str(path),
+            todo="Mend the value; the comments in the file say what is allowed.",
+        ) from None
+
+
+def _strings(data: object, key: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
+    """Every string in nested YAML data with the keys that lead to it."""
+    if isinstance(data, str):
+        return [(key, data)]
+    found: list[tuple[tuple[str, ...], str]] = []
+    if isinstance(data, dict):
+        for name, value in data.items():  # pyright: ignore[reportUnknownVariableType]
+            found += _strings(value, (*key, str(name)))  # pyright: ignore[reportUnknownArgumentType]
+    elif isinstance(data, list):
+        for position, value in enumerate(data):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            found += _strings(value, (*key, str(position)))  # pyright: ignore[reportUnknownArgumentType]
+            # A YAML list of one string is how an unquoted placeholder such as `[your industry]` reads.
+            if len(data) == 1 and isinstance(value, str) and value.lower().startswith(("your ", "my ", "insert ")):  # pyright: ignore[reportUnknownArgumentType]
+                found[-1] = (key, f"[{value}]")
+    return found
+
+
+def _agree(policy: Policy) -> None:
+    """What one file says must be known to the other it speaks of."""
+    known = policy.predicates.predicates
+    spoken = [("signals.yml", f"signals.{n}", rule.predicate, rule.value) for n, rule in enumerate(policy.signals.signals)]
+    spoken += [
+        ("recall.yml", f"operations.{operation}.relevance", predicate, None)
+        for operation, rule in policy.recall.operations.items()
+        for predicate in rule.relevance
+    ]
+    spoken += [("suppression.yml", "sources", item.predicate, None) for item in policy.suppression.sources if item.predicate]
+    for name, key, predicate, value in spoken:
+        if predicate not in known:
+            _refuse(policy, name, key, f"the predicate `{predicate}` is not in predicates.yml", "Correct the name or add the predicate.")
+        values = known[predicate].values
+        if value is not None and values and value not in values:
+            _refuse(policy, name, key, f"`{predicate}` has no value `{value}`", f"Use one of {', '.join(values)}.")
+    budget_values = known["budget"].values if "budget" in known else ()
+    for value in policy.recall.churn_revisit.trigger_values:
+        if value not in budget_values:
+            _refuse(policy, "recall.yml", "churn_revisit.trigger_values", f"`budget` has no value `{value}`", f"Use one of {', '.join(budget_values)}.")
+    for fields in policy.field_mapping.fields.values():
+        for item in fields:
+            if item.operation not in policy.autonomy.operations:
+                _refuse(policy, "autonomy.yml", "operations", f"`{item.operation}` writes `{item.property}` but has no level", "Give it a level, 2 or lower for a new operation.")
+
+
+def _refuse(policy: Policy, name: str, key: str, message: str, todo: str) -> None:
+    raise NightdeskError(f"`{key}`: {message}", where=str(policy.folder / name), todo=todo)

@@ -1,0 +1,439 @@
+"""The shape of every file in `policies/`. Unknown keys are errors: a misspelt rule must not be a rule that is off."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+def _yes_stays_a_word(value: object) -> object:
+    """YAML reads a bare `yes` as true; in this vocabulary it is the word."""
+    return "yes" if value is True else value
+
+
+def _a_gap_in_a_range(value: tuple[int, int]) -> tuple[int, int]:
+    if value[0] > value[1]:
+        raise ValueError(f"the range starts at {value[0]} and ends below it, at {value[1]}")
+    return value
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Level = Annotated[int, Field(ge=1, le=5)]
+
+
+class PolicyModel(BaseModel):
+    """Frozen and closed, like every model here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# predicates.yml --------------------------------------------------------------------------------------------------
+
+ValueKind = Literal["enum", "yes", "month", "number", "name", "date"]
+
+
+class Predicate(PolicyModel):
+    """One thing a fact may say."""
+
+    cardinality: Literal["single", "multi"]
+    value: Annotated[ValueKind, BeforeValidator(_yes_stays_a_word)]
+    values: tuple[Word, ...] = ()
+    speaker: Literal["theirs", "ours", "both"]
+    about: str
+
+    @model_validator(mode="after")
+    def enum_has_values(self) -> Self:
+        if (self.value == "enum") != bool(self.values):
+            raise ValueError("`values` goes with `value: enum`, and only with it")
+        return self
+
+
+class Predicates(PolicyModel):
+    predicates: dict[Word, Predicate] = Field(min_length=1)
+
+
+# icp.yml, competitors.yml ----------------------------------------------------------------------------------------
+
+
+class Industries(PolicyModel):
+    core: tuple[str, ...]
+    adjacent: tuple[str, ...] = ()
+    disqualified: tuple[str, ...] = ()
+
+
+class Employees(PolicyModel):
+    minimum: int = Field(ge=0)
+    in_range: tuple[int, int]
+    near: tuple[int, int]
+
+    @model_validator(mode="after")
+    def near_surrounds_in_range(self) -> Self:
+        _a_gap_in_a_range(self.in_range)
+        _a_gap_in_a_range(self.near)
+        if self.near[0] > self.in_range[0] or self.near[1] < self.in_range[1]:
+            raise ValueError("`near` must contain `in_range`")
+        return self
+
+
+class Regions(PolicyModel):
+    served: tuple[str, ...]
+    partly: tuple[str, ...] = ()
+
+
+class Functions(PolicyModel):
+    core: tuple[str, ...]
+    adjacent: tuple[str, ...] = ()
+
+
+class Icp(PolicyModel):
+    company: str
+    sells: str
+    internal_domains: tuple[str, ...] = Field(min_length=1)
+    industries: Industries
+    employees: Employees
+    regions: Regions
+    tech_in_use: tuple[str, ...] = ()
+    functions: Functions
+
+
+class Competitor(PolicyModel):
+    name: str
+    also: tuple[str, ...] = ()
+
+
+class Competitors(PolicyModel):
+    competitors: tuple[Competitor, ...]
+
+
+# scoring.yml, signals.yml ----------------------------------------------------------------------------------------
+
+
+def _weights_add_up(weights: dict[str, float]) -> dict[str, float]:
+    if abs(sum(weights.values()) - 100) > 1e-9:
+        raise ValueError(f"weights add up to {sum(weights.values()):g}, not 100")
+    return weights
+
+
+class FullAt(PolicyModel):
+    full_at_points: float = Field(gt=0)
+
+
+class Firmographic(PolicyModel):
+    split: dict[Literal["industry_fit", "size_fit", "region_fit"], Share]
+    industry_fit: dict[Literal["core", "adjacent", "none", "unknown"], Share]
+    size_fit: dict[Literal["in_range", "near", "out", "unknown"], Share]
+    region_fit: dict[Literal["served", "partly", "not_served", "unknown"], Share]
+
+    @model_validator(mode="after")
+    def split_adds_up(self) -> Self:
+        if abs(sum(self.split.values()) - 1) > 1e-9:
+            raise ValueError(f"`split` adds up to {sum(self.split.values()):g}, not 1")
+        return self
+
+
+class IcpFitScoring(PolicyModel):
+    weights: dict[Literal["firmographic", "signals", "engagement", "champion"], float]
+    firmographic: Firmographic
+    signals: FullAt
+    engagement: FullAt
+    champion: dict[Literal["active", "possible", "none"], Share]
+
+    @model_validator(mode="after")
+    def weights_add_up(self) -> Self:
+        _weights_add_up({str(key): value for key, value in self.weights.items()})
+        return self
+
+
+class LeadQualityScoring(PolicyModel):
+    weights: dict[Literal["persona", "seniority", "function", "engagement", "account"], float]
+    persona: dict[Literal["decision_maker", "champion", "influencer", "gatekeeper", "unknown"], Share]
+    seniority: dict[Literal["c_level", "vp", "director", "manager", "individual", "unknown"], Share]
+    function: dict[Literal["core", "adjacent", "other", "unknown"], Share]
+    engagement: FullAt
+
+    @model_validator(mode="after")
+    def weights_add_up(self) -> Self:
+        _weights_add_up({str(key): value for key, value in self.weights.items()})
+        return self
+
+
+class Confidence(PolicyModel):
+    known_component: Share
+    unknown_component: Share
+    no_customer_words: Share
+
+
+class Scoring(PolicyModel):
+    icp_fit: IcpFitScoring
+    lead_quality: LeadQualityScoring
+    tiers: dict[Literal["A", "B", "C", "D"], Annotated[int, Field(ge=0, le=100)]]
+    confidence: Confidence
+
+    @model_validator(mode="after")
+    def tiers_descend(self) -> Self:
+        bounds = [self.tiers.get(tier) for tier in ("A", "B", "C", "D")]
+        if None in bounds or bounds != sorted(bounds, key=lambda bound: -(bound or 0)) or bounds[-1] != 0:
+            raise ValueError("tiers A, B, C, D need falling lowest scores, D at 0")
+        return self
+
+
+Strength = Literal["strong", "moderate", "weak", "negative"]
+
+
+class Decay(PolicyModel):
+    factor: float = Field(gt=0, le=1)
+    per_days: int = Field(gt=0)
+    nothing_after_days: int = Field(gt=0)
+
+
+class Signal(PolicyModel):
+    predicate: Word
+    value: str | None = None
+    strength: Strength
+
+
+class Engagement(PolicyModel):
+    email_received: float = Field(ge=0)
+    call_held: float = Field(ge=0)
+    meeting_held: float = Field(ge=0)
+    email_sent: float = Field(ge=0)
+
+
+class Trust(PolicyModel):
+    max_points_per_document: float = Field(gt=0)
+    untrusted_share: Share
+    untrusted_max_points: float = Field(ge=0)
+
+
+class Signals(PolicyModel):
+    strengths: dict[Strength, int]
+    decay: Decay
+    signals: tuple[Signal, ...]
+    engagement: Engagement
+    trust: Trust
+
+    @model_validator(mode="after")
+    def strengths_are_signed(self) -> Self:
+        if set(self.strengths) != {"strong", "moderate", "weak", "negative"}:
+            raise ValueError("`strengths` needs strong, moderate, weak and negative")
+        if self.strengths["negative"] > 0:
+            raise ValueError("`negative` must not add points")
+        return self
+
+
+# gates.yml, recall.yml, autonomy.yml, suppression.yml ------------------------------------------------------------
+
+Operation = Literal["extract_facts", "reply_class", "icp_fit", "lead_quality", "churn_revisit", "meeting_brief"]
+GateName = Literal[
+    "opted_out", "objected_to_scoring", "invalid_email", "freemail", "customer_or_disqualified", "disqualified_industry", "too_small"
+]
+
+
+class Gate(PolicyModel):
+    gate: GateName
+    applies_to: tuple[Literal["lead_quality", "icp_fit"], ...] = Field(min_length=1)
+    reason: str
+
+
+class Gates(PolicyModel):
+    gates: tuple[Gate, ...]
+    lifecycle_gated: tuple[str, ...]
+    freemail_domains: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def gates_are_unique(self) -> Self:
+        names = [gate.gate for gate in self.gates]
+        if len(names) != len(set(names)):
+            raise ValueError("a gate is listed twice")
+        return self
+
+
+class RecallRule(PolicyModel):
+    token_budget: int = Field(gt=0)
+    quota: int = Field(gt=0)
+    relevance: dict[Word, Share]
+
+
+class ChurnRevisitRule(PolicyModel):
+    churned_within_days: int = Field(gt=0)
+    trigger_values: tuple[Word, ...]
+
+
+class MeetingBriefRule(PolicyModel):
+    window_days: int = Field(ge=0)
+
+
+class Recall(PolicyModel):
+    token_estimate_chars: int = Field(gt=0)
+    operations: dict[Operation, RecallRule]
+    churn_revisit: ChurnRevisitRule
+    meeting_brief: MeetingBriefRule
+
+
+class OperationAutonomy(PolicyModel):
+    level: Level
+
+
+class Autonomy(PolicyModel):
+    operations: dict[Operation, OperationAutonomy]
+
+
+class SuppressionSource(PolicyModel):
+    source: Literal["contact_property", "subscription_status", "reply_class", "fact", "lead_status"]
+    about: str | None = None
+    property: str | None = None
+    classes: tuple[str, ...] = ()
+    predicate: Word | None = None
+    values: tuple[str, ...] = ()
+
+
+class LiftedOptOut(PolicyModel):
+    contact_id: str
+    lifted_by: str
+    lifted_on: date
+    why: str
+
+
+class Suppression(PolicyModel):
+    sources: tuple[SuppressionSource, ...]
+    lifted: tuple[LiftedOptOut, ...] = ()
+
+
+# field_mapping.yml, write_rules.yml, guards.yml, budget.yml ------------------------------------------------------
+
+ObjectType = Literal["contacts", "companies", "meetings"]
+ValueType = Literal["number", "enumeration", "text", "date"]
+FieldClass = Literal["owned", "fill_empty", "shared", "protected"]
+Risk = Literal["low", "medium", "high"]
+
+
+class MappedField(PolicyModel):
+    """One published column and the CRM property it may be written to."""
+
+    field: Word
+    property: Word
+    label: str = Field(max_length=100)
+    type: ValueType
+    operation: Operation
+    field_class: FieldClass = Field(alias="class")
+    risk: Risk
+    min_change: float | None = Field(default=None, gt=0)
+    options: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def options_go_with_enumerations(self) -> Self:
+        if (self.type == "enumeration") != bool(self.options):
+            raise ValueError(f"`options` goes with `type: enumeration`, and only with it (`{self.property}`)")
+        if self.min_change is not None and self.type != "number":
+            raise ValueError(f"`min_change` is for numbers (`{self.property}`)")
+        return self
+
+
+class MappingException(PolicyModel):
+    """A property outside the namespace that may be written all the same, with who answers for it and until when."""
+
+    property: str
+    object_type: ObjectType
+    owner: str
+    expires_on: date
+
+
+class PropertyGroup(PolicyModel):
+    name: Word
+    label: str
+
+
+class FieldMapping(PolicyModel):
+    namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*_$")]
+    group: PropertyGroup
+    fields: dict[ObjectType, tuple[MappedField, ...]]
+    exceptions: tuple[MappingException, ...] = ()
+    max_text_chars: int = Field(gt=0, le=65536)
+
+    @model_validator(mode="after")
+    def everything_is_namespaced(self) -> Self:
+        allowed = {(item.object_type, item.property) for item in self.exceptions}
+        for object_type, fields in self.fields.items():
+            seen: set[str] = set()
+            for item in fields:
+                if not item.property.startswith(self.namespace) and (object_type, item.property) not in allowed:
+                    raise ValueError(
+                        f"`{item.property}` is outside the namespace `{self.namespace}` and not listed under `exceptions`"
+                    )
+                if item.property in seen:
+                    raise ValueError(f"`{item.property}` is mapped twice for {object_type}")
+                seen.add(item.property)
+        return self
+
+
+Condition = bool | int | str | dict[Literal["at_most", "at_least", "in"], Any]
+OpColumn = Literal[
+    "operation", "object_type", "property", "conflict_class", "confidence", "evidence_count", "is_stale", "is_suppressed",
+    "is_namespaced", "autonomy_level", "risk", "field_class", "value_type",
+]  # fmt: skip
+
+
+class WriteRule(PolicyModel):
+    id: Word
+    effect: Literal["permit", "forbid"]
+    decision: Literal["auto", "require_approval"] | None = None
+    when: dict[OpColumn, Condition] = Field(min_length=1)
+    reason: str
+
+    @model_validator(mode="after")
+    def permits_decide(self) -> Self:
+        if (self.effect == "permit") != (self.decision is not None):
+            raise ValueError(f"`decision` goes with `effect: permit`, and only with it (`{self.id}`)")
+        return self
+
+
+class Approval(PolicyModel):
+    expires_after_hours: int = Field(gt=0)
+    roles: tuple[Word, ...] = Field(min_length=1)
+
+
+class WriteRules(PolicyModel):
+    rules: tuple[WriteRule, ...] = Field(min_length=1)
+    approval: Approval
+
+    @model_validator(mode="after")
+    def ids_are_unique(self) -> Self:
+        ids = [rule.id for rule in self.rules]
+        if len(ids) != len(set(ids)):
+            raise ValueError("a rule id is used twice")
+        return self
+
+
+GuardName = Literal["max_operations", "max_clears_share", "min_source_share", "max_score_movement_share"]
+
+
+class Guard(PolicyModel):
+    guard: GuardName
+    limit: float = Field(ge=0)
+    about: str
+
+
+class Guards(PolicyModel):
+    guards: tuple[Guard, ...]
+    score_movement_points: int = Field(gt=0)
+
+
+class ClaudeBudget(PolicyModel):
+    models: dict[Operation, str]
+    max_output_tokens: dict[Operation, Annotated[int, Field(gt=0)]]
+    effort: Literal["low", "medium", "high"]
+    concurrency: int = Field(ge=1, le=64)
+
+
+class AgentBudgets(PolicyModel):
+    claude: ClaudeBudget
+
+
+class Budget(PolicyModel):
+    night_usd: Decimal = Field(ge=0)
+    operation_usd: dict[Operation, Annotated[Decimal, Field(ge=0)]]
+    agents: AgentBudgets
