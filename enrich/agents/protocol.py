@@ -86,7 +86,7 @@ class AgentResponse:
 
 @runtime_checkable
 class Agent(Protocol):
-    """Answers questions. `name`, `version` and `model_for()` are part of every input hash: change one and all is asked anew.
+    """Answers questions. `name`, `version` and `model_for()` are in every input hash: change one and all is asked anew.
 
     Attributes:
         name: `rules`, `claude` or `recorded`; stored with every answer.
@@ -120,7 +120,7 @@ class Agent(Protocol):
         ...
 
     async def prepare(self, operation: str) -> None:
-        """Raise one `NightdeskError` when `operation` cannot be asked at all (no key, unknown model); called before any call."""
+        """Before any call: raise `NightdeskError` when `operation` cannot be asked at all (no key, unknown model)."""
         ...
 
     async def ask(self, requests: Sequence[AgentRequest]) -> Sequence[AgentResponse]:
