@@ -160,27 +160,49 @@ def _strings(data: object, key: tuple[str, ...]) -> list[tuple[tuple[str, ...], 
 def _agree(policy: Policy) -> None:
     """What one file says must be known to the other it speaks of."""
     known = policy.predicates.predicates
-    spoken = [("signals.yml", f"signals.{n}", rule.predicate, rule.value) for n, rule in enumerate(policy.signals.signals)]
+    spoken = [
+        ("signals.yml", f"signals.{n}", rule.predicate, rule.value) for n, rule in enumerate(policy.signals.signals)
+    ]
     spoken += [
         ("recall.yml", f"operations.{operation}.relevance", predicate, None)
         for operation, rule in policy.recall.operations.items()
         for predicate in rule.relevance
     ]
-    spoken += [("suppression.yml", "sources", item.predicate, None) for item in policy.suppression.sources if item.predicate]
+    spoken += [
+        ("suppression.yml", "sources", item.predicate, None) for item in policy.suppression.sources if item.predicate
+    ]
     for name, key, predicate, value in spoken:
         if predicate not in known:
-            _refuse(policy, name, key, f"the predicate `{predicate}` is not in predicates.yml", "Correct the name or add the predicate.")
+            _refuse(
+                policy,
+                name,
+                key,
+                f"the predicate `{predicate}` is not in predicates.yml",
+                "Correct the name or add the predicate.",
+            )
         values = known[predicate].values
         if value is not None and values and value not in values:
             _refuse(policy, name, key, f"`{predicate}` has no value `{value}`", f"Use one of {', '.join(values)}.")
     budget_values = known["budget"].values if "budget" in known else ()
     for value in policy.recall.churn_revisit.trigger_values:
         if value not in budget_values:
-            _refuse(policy, "recall.yml", "churn_revisit.trigger_values", f"`budget` has no value `{value}`", f"Use one of {', '.join(budget_values)}.")
+            _refuse(
+                policy,
+                "recall.yml",
+                "churn_revisit.trigger_values",
+                f"`budget` has no value `{value}`",
+                f"Use one of {', '.join(budget_values)}.",
+            )
     for fields in policy.field_mapping.fields.values():
         for item in fields:
             if item.operation not in policy.autonomy.operations:
-                _refuse(policy, "autonomy.yml", "operations", f"`{item.operation}` writes `{item.property}` but has no level", "Give it a level, 2 or lower for a new operation.")
+                _refuse(
+                    policy,
+                    "autonomy.yml",
+                    "operations",
+                    f"`{item.operation}` writes `{item.property}` but has no level",
+                    "Give it a level, 2 or lower for a new operation.",
+                )
 
 
 def _refuse(policy: Policy, name: str, key: str, message: str, todo: str) -> None:

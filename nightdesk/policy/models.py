@@ -229,7 +229,13 @@ class Signals(PolicyModel):
 
 Operation = Literal["extract_facts", "reply_class", "icp_fit", "lead_quality", "churn_revisit", "meeting_brief"]
 GateName = Literal[
-    "opted_out", "objected_to_scoring", "invalid_email", "freemail", "customer_or_disqualified", "disqualified_industry", "too_small"
+    "opted_out",
+    "objected_to_scoring",
+    "invalid_email",
+    "freemail",
+    "customer_or_disqualified",
+    "disqualified_industry",
+    "too_small",
 ]
 
 
@@ -362,7 +368,7 @@ class FieldMapping(PolicyModel):
             for item in fields:
                 if not item.property.startswith(self.namespace) and (object_type, item.property) not in allowed:
                     raise ValueError(
-                        f"`{item.property}` is outside the namespace `{self.namespace}` and not listed under `exceptions`"
+                        f"`{item.property}` is outside the namespace `{self.namespace}` and not among `exceptions`"
                     )
                 if item.property in seen:
                     raise ValueError(f"`{item.property}` is mapped twice for {object_type}")
@@ -372,8 +378,8 @@ class FieldMapping(PolicyModel):
 
 Condition = bool | int | str | dict[Literal["at_most", "at_least", "in"], Any]
 OpColumn = Literal[
-    "operation", "object_type", "property", "conflict_class", "confidence", "evidence_count", "is_stale", "is_suppressed",
-    "is_namespaced", "autonomy_level", "risk", "field_class", "value_type",
+    "operation", "object_type", "property", "conflict_class", "confidence", "evidence_count", "is_stale",
+    "is_suppressed", "is_namespaced", "autonomy_level", "risk", "field_class", "value_type",
 ]  # fmt: skip
 
 

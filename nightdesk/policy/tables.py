@@ -25,7 +25,8 @@ def rows(policy: Policy) -> Rows:
         "policy_settings": [(key, *row) for row in _settings(policy)],
         "policy_lists": [(key, *row) for row in _lists(policy)],
         "policy_predicates": [
-            (key, name, item.cardinality, item.value, item.speaker, item.about) for name, item in policy.predicates.predicates.items()
+            (key, name, item.cardinality, item.value, item.speaker, item.about)
+            for name, item in policy.predicates.predicates.items()
         ],
         "policy_signals": [
             (key, position, item.predicate, item.value, item.strength, policy.signals.strengths[item.strength])
@@ -33,7 +34,10 @@ def rows(policy: Policy) -> Rows:
         ],
         "policy_weights": [
             (key, operation, component, weight)
-            for operation, weights in (("icp_fit", policy.scoring.icp_fit.weights), ("lead_quality", policy.scoring.lead_quality.weights))
+            for operation, weights in (
+                ("icp_fit", policy.scoring.icp_fit.weights),
+                ("lead_quality", policy.scoring.lead_quality.weights),
+            )
             for component, weight in weights.items()
         ],
         "policy_levels": [(key, *row) for row in _levels(policy)],
@@ -50,12 +54,25 @@ def rows(policy: Policy) -> Rows:
         ],
         "policy_autonomy": [(key, operation, item.level) for operation, item in policy.autonomy.operations.items()],
         "policy_field_map": [
-            (key, "hubspot", object_type, item.field, item.property, item.label, item.type, item.operation, item.field_class, item.risk, item.min_change)
+            (
+                key,
+                "hubspot",
+                object_type,
+                item.field,
+                item.property,
+                item.label,
+                item.type,
+                item.operation,
+                item.field_class,
+                item.risk,
+                item.min_change,
+            )
             for object_type, fields in policy.field_mapping.fields.items()
             for item in fields
         ],
         "policy_write_rules": [
-            (key, rule.id, rule.effect, rule.decision, json.dumps(rule.when, sort_keys=True), rule.reason) for rule in policy.write_rules.rules
+            (key, rule.id, rule.effect, rule.decision, json.dumps(rule.when, sort_keys=True), rule.reason)
+            for rule in policy.write_rules.rules
         ],
         "policy_guards": [(key, item.guard, item.limit, item.about) for item in policy.guards.guards],
     }
@@ -100,7 +117,11 @@ def _lists(policy: Policy) -> Iterable[tuple[str, str, str | None]]:
     yield from (("freemail_domains", item.lower(), None) for item in policy.gates.freemail_domains)
     yield from (("revisit_trigger_values", item, None) for item in policy.recall.churn_revisit.trigger_values)
     for source in policy.suppression.sources:
-        items = source.classes or source.values or ((source.property,) if source.property else (source.predicate,) if source.predicate else ("*",))
+        items = (
+            source.classes
+            or source.values
+            or ((source.property,) if source.property else (source.predicate,) if source.predicate else ("*",))
+        )
         for item in items:
             yield f"suppression_{source.source}", item, None
     yield from (("suppression_lifted", item.contact_id, item.lifted_by) for item in policy.suppression.lifted)
@@ -139,7 +160,8 @@ def load_into(connection: duckdb.DuckDBPyConnection, policy: Policy, loaded_at: 
                     marks = ", ".join("?" for _ in values[0])
                     connection.executemany(f"insert into {table} values ({marks})", values)
         connection.execute(
-            "insert into policy_loads values (?, ?, ?)", [policy.hash, loaded_at, json.dumps(policy.file_hashes, sort_keys=True)]
+            "insert into policy_loads values (?, ?, ?)",
+            [policy.hash, loaded_at, json.dumps(policy.file_hashes, sort_keys=True)],
         )
         connection.execute("commit")
     except BaseException:

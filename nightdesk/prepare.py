@@ -1,0 +1,51 @@
+"""What every command needs before it starts: a valid policy, a ledger up to date, and files that dbt can attach."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from nightdesk import ledger, policy
+from nightdesk.clock import Clock
+from nightdesk.errors import NightdeskError
+from nightdesk.policy import tables
+from nightdesk.settings import Settings
+
+PROFILE = "profiles.yml"
+PROFILE_EXAMPLE = "profiles.yml.example"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project folder that is ready: settings, policy, and databases that exist."""
+
+    folder: Path
+    settings: Settings
+    policy: policy.Policy
+
+
+def project(folder: Path, settings: Settings, clock: Clock) -> Project:
+    """Make the project ready. Calling it again changes nothing.
+
+    Raises:
+        NightdeskError: This is not a Nightdesk project, or the policy, the ledger or the disk refuses.
+    """
+    if not (folder / "dbt_project.yml").is_file():
+        raise NightdeskError(
+            "This folder is not a Nightdesk project: it has no dbt_project.yml",
+            where=str(folder),
+            todo="Change into the folder you cloned, or clone the project first.",
+        )
+    loaded = policy.load(settings.policies)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    if not (folder / PROFILE).exists():
+        shutil.copyfile(folder / PROFILE_EXAMPLE, folder / PROFILE)
+    ledger.migrate(settings.ledger, clock)
+    with ledger.connect(settings.ledger) as connection:
+        tables.load_into(connection, loaded, clock())
+    if not settings.raw.exists():
+        from sources import hubspot
+
+        hubspot.ensure_tables(settings.raw)
+    return Project(folder, settings, loaded)

@@ -1,0 +1,170 @@
+"""The night: load, curate, enrich wave by wave, publish, plan. One process, resumable, numbers that add up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nightdesk import lock, logs, prepare, publish, runs, waves
+from nightdesk.clock import Clock
+from nightdesk.dbt import Dbt
+from nightdesk.errors import NightdeskError
+
+if TYPE_CHECKING:
+    from enrich.runner import DrainReport
+    from reverse_etl.plan import PlanSummary
+
+    from enrich.agents.protocol import Agent
+
+# Tables that a drain appends to when an agent has said something new; `outcomes` grows every night.
+_ANSWER_TABLES = ("attempts", "answers", "judgements", "sentences", "facts", "evidence", "rejections")
+
+Progress = Callable[[str, str], None]  # step, what it is doing
+
+
+@dataclass(slots=True)
+class Night:
+    """What a refresh did, for the summary and the exit code."""
+
+    run_id: str
+    resumed: bool
+    rows_moved: dict[str, int] = field(default_factory=dict[str, int])
+    drains: list[DrainReport] = field(default_factory=list["DrainReport"])
+    plan: PlanSummary | None = None
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def failed(self) -> int:
+        """Records whose agent could not answer."""
+        return sum(drain.counts.get("failed", 0) for drain in self.drains)
+
+
+def refresh(
+    project: prepare.Project,
+    *,
+    agent: Agent,
+    clock: Clock,
+    progress: Progress,
+    load_crm: bool = True,
+) -> Night:
+    """Run a whole night, or go on with the one that was interrupted.
+
+    Every step may be repeated without harm: the load is incremental, dbt rebuilds, answers are asked for once per
+    input, outcomes are recorded once per run and record, and a plan is a pure function of what it reads.
+
+    Args:
+        project: The prepared project.
+        agent: Who answers the questions.
+        clock: Wall clock, UTC.
+        progress: Told what is happening, as (step, text).
+        load_crm: Whether to load from the CRM first; False works on what is in `raw.duckdb`.
+
+    Raises:
+        NightdeskError: A step failed. The run is recorded as failed; what was loaded and answered is kept.
+    """
+    settings = project.settings
+    with lock.exclusive(settings.data_dir, "nightdesk refresh", clock):
+        run = runs.start_or_resume(
+            settings.ledger,
+            "refresh",
+            as_of=settings.as_of,
+            agent=agent.name,
+            policy_hash=project.policy.hash,
+            clock=clock,
+        )
+        night = Night(run.run_id, run.resumed)
+        logs.log("refresh started", run_id=run.run_id, resumed=run.resumed, as_of=settings.as_of, agent=agent.name)
+        try:
+            _night(project, night, run, agent, clock, progress, load_crm)
+        except NightdeskError as error:
+            run.event("run", "failed", message=str(error))
+            logs.log("refresh failed", run_id=run.run_id, error=str(error))
+            raise
+        run.event("run", "finished", {"failed_records": night.failed})
+        logs.log("refresh finished", run_id=run.run_id, failed_records=night.failed, seconds=night.seconds)
+    return night
+
+
+def _night(
+    project: prepare.Project,
+    night: Night,
+    run: runs.Run,
+    agent: Agent,
+    clock: Clock,
+    progress: Progress,
+    load_crm: bool,
+) -> None:
+    settings = project.settings
+
+    def timed(name: str, started_at: float) -> None:
+        night.seconds[name] = round(night.seconds.get(name, 0.0) + clock().timestamp() - started_at, 1)
+
+    if load_crm:
+        began = clock().timestamp()
+        with run.step("load") as numbers:
+            progress("load", "reading the CRM")
+            numbers |= load(project, lambda stream, rows: progress("load", f"{stream}: {rows:,} rows"))
+            night.rows_moved = {name: int(count) for name, count in numbers.items() if not name.startswith("total_")}
+        timed("load", began)
+
+    from enrich.runner import drain
+
+    dbt = Dbt(project.folder, settings.data_dir, settings.as_of)
+    began = clock().timestamp()
+    manifest = dbt.manifest()
+    graph = waves.read(manifest)
+    fresh = waves.Freshness(graph)
+    timed("build", began)
+    budget = _budget(project, run.run_id)
+    for number, operations in enumerate(waves.waves(graph), 1):
+        began = clock().timestamp()
+        with run.step(f"build_wave_{number}") as numbers:
+            names = fresh.needed_for(operations)
+            progress("build", f"wave {number}: {len(names)} nodes before {', '.join(operations)}")
+            numbers |= dbt.build(names, progress=lambda node: progress("build", node)).statuses
+            fresh.built(names)
+        timed("build", began)
+        for operation in operations:
+            began = clock().timestamp()
+            with run.step(f"enrich_{operation}") as numbers:
+                report = drain(
+                    operation,
+                    warehouse=settings.warehouse,
+                    ledger=settings.ledger,
+                    spool_dir=settings.spool,
+                    agent=agent,
+                    policy=project.policy,
+                    run_id=run.run_id,
+                    as_of=settings.as_of,
+                    budget=budget,
+                    clock=clock,
+                    on_progress=lambda done, due, name=operation: progress("enrich", f"{name}: {done:,} of {due:,}"),
+                )
+                numbers |= {"selected": report.selected, "asked": report.asked, **report.counts}
+            night.drains.append(report)
+            logs.log(
+                "operation drained", run_id=run.run_id, operation=operation, selected=report.selected, **report.counts
+            )
+            fresh.ledger_grew(_ANSWER_TABLES if report.answers_written else ())
+            timed("enrich", began)
+    fresh.ledger_grew(("outcomes", "runs", "run_events"))
+    began = clock().timestamp()
+    with run.step("build_rest") as numbers:
+        names = fresh.rest()
+        progress("build", f"publishing: {len(names)} nodes")
+        numbers |= dbt.build(names, progress=lambda node: progress("build", node)).statuses
+    timed("build", began)
+
+    began = clock().timestamp()
+    with run.step("plan") as numbers:
+        progress("plan", "comparing with the CRM")
+        night.plan = make_plan(project, run.run_id, clock)
+        numbers |= {"operations": night.plan.operation_count}
+    timed("plan", began)
+
+    began = clock().timestamp()
+    with run.step("publish") as numbers:
+        progress("publish", "snapshot and Parquet for BI")
+        numbers |= publish.publish(settings.warehouse, settings.published, publish.public_models(manifest))
+    timed("publish", began)

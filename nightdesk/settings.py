@@ -1,0 +1,104 @@
+"""Where things are and whom to talk to: environment variables and `.env`, nothing else."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nightdesk.errors import NightdeskError
+
+AgentName = Literal["rules", "claude", "recorded"]
+
+
+class Settings(BaseSettings):
+    """Settings of one command, read once. Every field is `NIGHTDESK_<NAME>` in the environment or in `.env`.
+
+    Attributes:
+        data_dir: Folder of the three databases, the spool and what is published.
+        policies: Folder of the policy files.
+        hubspot_url: Origin of the CRM's API, without a path.
+        hubspot_token: Private-app token.
+        agent: Who answers: `rules` (offline), `claude` (needs ANTHROPIC_API_KEY) or `recorded` (replays).
+        as_of: The day the night belongs to; today in UTC when unset.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="NIGHTDESK_", env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Path("data")
+    policies: Path = Path("policies")
+    hubspot_url: str = "https://api.hubapi.com"
+    hubspot_token: SecretStr = SecretStr("")
+    hubspot_base_path: str = "/crm/v3"
+    hubspot_requests_per_10s: int = Field(default=190, ge=1)
+    agent: AgentName = "rules"
+    as_of: date = Field(default_factory=lambda: datetime.now(UTC).date())
+    actor: str = Field(default_factory=lambda: os.environ.get("USER") or "unknown")
+
+    @field_validator("hubspot_url")
+    @classmethod
+    def _url_is_an_origin(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    # Paths ------------------------------------------------------------------------------------------------------
+
+    @property
+    def raw(self) -> Path:
+        return self.data_dir / "raw.duckdb"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.data_dir / "warehouse.duckdb"
+
+    @property
+    def ledger(self) -> Path:
+        return self.data_dir / "ledger.duckdb"
+
+    @property
+    def spool(self) -> Path:
+        return self.data_dir / "spool"
+
+    @property
+    def pipelines(self) -> Path:
+        return self.data_dir / "dlt"
+
+    @property
+    def published(self) -> Path:
+        return self.data_dir / "published"
+
+    @property
+    def sandbox(self) -> Path:
+        return self.data_dir / "sandbox"
+
+    @property
+    def anchor(self) -> Path:
+        """The audit chain's anchor, outside every database."""
+        return self.data_dir / "audit-anchor.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        return Path("target") / "logs"
+
+
+def read(project: Path | None = None) -> Settings:
+    """Read the settings of the project in `project` (the current folder when None).
+
+    Raises:
+        NightdeskError: A variable has a value that cannot be used; the message names it.
+    """
+    try:
+        return Settings(_env_file=(project or Path.cwd()) / ".env")  # pyright: ignore[reportCallIssue]
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise NightdeskError(
+            f"The setting NIGHTDESK_{name} cannot be used: {first['msg'].removeprefix('Value error, ')}",
+            where="environment or .env",
+            todo="Correct it in `.env` or in the environment of the command.",
+        ) from None
