@@ -1,0 +1,533 @@
+"""One shape for every agent's answer, and the one check that stands between an answer and the ledger.
+
+An agent says: levels of closed judgements, sentences, facts, each with the ids of what it was shown. `check` keeps what
+is legal and supported, copies quotes itself, computes the confidence, and lists what it threw away and why. It is pure
+and treats every agent alike; an adversarial answer can only lose items.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from enrich import context as contexts
+from enrich import evidence, spans
+from enrich.context import Context, Polarity, Side
+from enrich.evidence import EvidenceKind, Shown
+
+if TYPE_CHECKING:
+    from enrich.registry import JudgementSpec, Operation
+    from nightdesk.policy.load import Policy
+    from nightdesk.policy.models import Predicate
+
+ItemKind = Literal["judgement", "sentence", "fact"]
+Outcome = Literal["enriched", "insufficient_data", "rejected"]
+
+MAX_ANSWER_CHARS = 400_000
+MAX_REJECTION_CHARS = 500
+FACT_DATE_YEARS = 3  # a remark that speaks of a day further away than this was misread
+
+# --- what an agent says ------------------------------------------------------------------------------------------------
+
+
+class OutputModel(BaseModel):
+    """Base of every operation's answer. Structured output guarantees types and required keys only; `check` does the rest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def to_answer(self) -> ParsedAnswer:
+        """The answer in the shape all operations share."""
+        raise NotImplementedError
+
+
+class JudgementOutput(BaseModel):
+    """A level and the ids it was read from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    level: str
+    evidence: list[str]
+
+
+class SentenceOutput(BaseModel):
+    """One sentence and the ids that support it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str
+    evidence: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedJudgement:
+    level: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSentence:
+    section: str
+    text: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFact:
+    predicate: str
+    value: str
+    polarity: str
+    date: str | None
+    span: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedAnswer:
+    """Any operation's answer, as said by the agent and not yet believed."""
+
+    judgements: Mapping[str, ParsedJudgement] = field(default_factory=dict[str, ParsedJudgement])
+    sentences: tuple[ParsedSentence, ...] = ()
+    facts: tuple[ParsedFact, ...] = ()
+
+
+def judgement(output: JudgementOutput) -> ParsedJudgement:
+    """For `to_answer` of the operations."""
+    return ParsedJudgement(output.level, tuple(output.evidence))
+
+
+def sentences(section: str, outputs: Iterable[SentenceOutput]) -> tuple[ParsedSentence, ...]:
+    """For `to_answer` of the operations."""
+    return tuple(ParsedSentence(section, item.text, tuple(item.evidence)) for item in outputs)
+
+
+# --- what is left of it ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedJudgement:
+    component: str
+    level: str
+    evidence_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSentence:
+    section: str
+    position: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFact:
+    """A row of the ledger's `facts`, but for the answer's id."""
+
+    fact_id: str
+    document_id: str
+    predicate: str
+    fact_value: str
+    polarity: Polarity
+    fact_date: date | None
+    author_side: Side
+    author: str | None
+    span_start: int
+    span_end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceItem:
+    """A row of the ledger's `evidence`, but for the answer's id."""
+
+    item_kind: ItemKind
+    item_key: str
+    position: int
+    evidence_kind: EvidenceKind
+    evidence_id: str
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row of the ledger's `rejections`, but for the attempt's id. `position` counts per kind and key."""
+
+    item_kind: str
+    item_key: str
+    position: int
+    body: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAnswer:
+    """What may go into the ledger.
+
+    Attributes:
+        is_valid: False when the text was not the JSON asked for (`attempts.status` is then `invalid`).
+        outcome: `enriched`, `insufficient_data` (nothing to judge from), or `rejected` (nothing passed).
+        reason: One sentence for anything but a plain `enriched`.
+        confidence: 0-1, computed from policy; None where there was nothing to judge.
+    """
+
+    is_valid: bool
+    outcome: Outcome
+    reason: str | None
+    confidence: float | None
+    judgements: tuple[CheckedJudgement, ...] = ()
+    sentences: tuple[CheckedSentence, ...] = ()
+    facts: tuple[CheckedFact, ...] = ()
+    evidence: tuple[EvidenceItem, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+
+    @property
+    def evidence_count(self) -> int:
+        return len(self.evidence)
+
+    @property
+    def dropped_count(self) -> int:
+        return len(self.rejections)
+
+
+class _Rejections:
+    """Collects what failed, numbering the items of one kind and key."""
+
+    def __init__(self) -> None:
+        self.items: list[Rejection] = []
+        self._next: dict[tuple[str, str], int] = {}
+
+    def add(self, kind: str, key: str, body: str, reason: str) -> None:
+        position = self._next.get((kind, key), 0)
+        self._next[kind, key] = position + 1
+        self.items.append(Rejection(kind, key, position, printable(body)[:MAX_REJECTION_CHARS], reason))
+
+
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Text that is safe to store and show: control, direction and broken characters become U+FFFD."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
+# --- the check ----------------------------------------------------------------------------------------------------------
+
+
+def check(operation: Operation, raw_json_text: str, context: str, policy: Policy, *, record_id: str) -> CheckedAnswer:
+    """Parse an agent's answer and keep what is legal and supported.
+
+    Args:
+        operation: What was asked.
+        raw_json_text: The agent's answer, untouched.
+        context: The record's context, the same bytes the agent was shown.
+        policy: The policy the question was asked under.
+        record_id: Canonical id of the record; becomes part of fact ids and of span evidence.
+
+    Returns:
+        Never raises for anything an agent can say. An answer that does not parse is `is_valid=False`, `rejected`.
+
+    Raises:
+        NightdeskError: The context itself is malformed (the queue model's fault, not the agent's).
+    """
+    try:
+        if len(raw_json_text) > MAX_ANSWER_CHARS:
+            raise ValueError(f"longer than {MAX_ANSWER_CHARS} characters")
+        parsed = operation.output_model.model_validate_json(raw_json_text).to_answer()
+    except (ValidationError, ValueError, RecursionError) as error:
+        return _invalid(raw_json_text, error)
+    shown_context = contexts.parse(context)
+    reads_spans = shown_context.body is not None and (parsed.facts or parsed.judgements or parsed.sentences)
+    found = spans.segment(shown_context, policy.icp.company) if reads_spans else ()
+    shown = evidence.shown_in(shown_context, found, record_id) if parsed.judgements or parsed.sentences else {}
+    rejections = _Rejections()
+    citations: list[EvidenceItem] = []
+    judgements = _judgements(operation, parsed.judgements, shown, citations, rejections)
+    kept = _sentences(operation, parsed.sentences, shown, policy, citations, rejections)
+    facts = _facts(operation, parsed.facts, shown_context, found, policy, record_id, citations, rejections)
+    outcome, reason = _outcome(operation, judgements, kept, facts, rejections)
+    if outcome == "insufficient_data":
+        confidence = None
+    else:
+        confidence = _confidence(operation, judgements, kept, facts, citations, shown, rejections, policy)
+    return CheckedAnswer(True, outcome, reason, confidence, judgements, kept, facts, tuple(citations), tuple(rejections.items))
+
+
+def _invalid(text: str, error: Exception) -> CheckedAnswer:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        reason = f"Not the JSON asked for: {first['msg']}" + (f" at `{printable(where)[:80]}`" if where else "")
+    else:
+        reason = f"Not the JSON asked for: {error}"
+    rejection = Rejection("answer", "", 0, printable(text[:MAX_REJECTION_CHARS]), reason)
+    return CheckedAnswer(False, "rejected", reason, None, rejections=(rejection,))
+
+
+def _judgements(
+    operation: Operation,
+    said: Mapping[str, ParsedJudgement],
+    shown: Mapping[str, Shown],
+    citations: list[EvidenceItem],
+    rejections: _Rejections,
+) -> tuple[CheckedJudgement, ...]:
+    kept: list[CheckedJudgement] = []
+    for component, spec in operation.spec.judgements.items():
+        choice = said.get(component)
+        if choice is None:
+            continue
+        level = choice.level
+        if level not in spec.levels:
+            rejections.add("judgement", component, level, "no such level")
+            _fall_back(component, spec, kept)
+            continue
+        cited = [shown[item] for item in _unique(choice.evidence) if item in shown]
+        unknown = [item for item in _unique(choice.evidence) if item not in shown]
+        if unknown:
+            rejections.add("judgement", component, " ".join(unknown), "evidence that was not shown")
+        fitting = [item for item in cited if _may_support(item, spec, level)]
+        if level in spec.needs_no_evidence:
+            citations += _cite("judgement", component, fitting)
+            kept.append(CheckedJudgement(component, level, len(fitting)))
+        elif fitting:
+            citations += _cite("judgement", component, fitting)
+            kept.append(CheckedJudgement(component, level, len(fitting)))
+        else:
+            rejections.add("judgement", component, f"{level} {' '.join(item.id for item in cited)}".strip(), "no evidence that can support this level")
+            _fall_back(component, spec, kept)
+    return tuple(kept)
+
+
+def _fall_back(component: str, spec: JudgementSpec, kept: list[CheckedJudgement]) -> None:
+    if "unknown" in spec.levels:
+        kept.append(CheckedJudgement(component, "unknown", 0))
+
+
+def _may_support(item: Shown, spec: JudgementSpec, level: str) -> bool:
+    """Whether this kind of item can carry this judgement at all."""
+    if item.fact is not None:
+        if item.fact.predicate not in spec.facts:
+            return False
+        if spec.level_is_value_of == item.fact.predicate:
+            return item.fact.value == level and item.fact.polarity == "affirmed"
+        return True
+    if item.kind == "span":
+        return spec.spans and item.side != "ours"
+    return item.id in spec.fields
+
+
+def _sentences(
+    operation: Operation,
+    said: Sequence[ParsedSentence],
+    shown: Mapping[str, Shown],
+    policy: Policy,
+    citations: list[EvidenceItem],
+    rejections: _Rejections,
+) -> tuple[CheckedSentence, ...]:
+    competitors = {evidence.normalise(alias): item.name for item in policy.competitors.competitors for alias in (item.name, *item.also)}
+    kept: list[CheckedSentence] = []
+    counts: dict[str, int] = {}
+    seen: set[tuple[str, str]] = set()
+    for sentence in said:
+        section = operation.spec.sections.get(sentence.section)
+        if section is None:
+            rejections.add("sentence", printable(sentence.section)[:40], sentence.text, "no such section")
+            continue
+        unknown = [item for item in sentence.evidence if item not in shown]
+        cited = [shown[item] for item in _unique(sentence.evidence) if item in shown]
+        position = counts.get(sentence.section, 0)
+        problem = None
+        if unknown:
+            problem = f"cites `{printable(unknown[0])[:60]}`, which was not shown"
+        elif position >= section.most:
+            problem = f"more than {section.most} sentences"
+        elif section.needs_their_words and not any(item.side == "theirs" for item in cited):
+            problem = "reports their words without citing any"
+        problem = problem or evidence.problem_of(sentence.text, cited, always_known=(policy.icp.company,), theirs_to_name=competitors)
+        text = " ".join(sentence.text.split())
+        if problem is None and (sentence.section, text) in seen:
+            problem = "said twice"
+        if problem is not None:
+            rejections.add("sentence", sentence.section, sentence.text, problem)
+            continue
+        seen.add((sentence.section, text))
+        counts[sentence.section] = position + 1
+        citations += _cite("sentence", f"{sentence.section}/{position}", cited)
+        kept.append(CheckedSentence(sentence.section, position, text))
+    return tuple(kept)
+
+
+def _facts(
+    operation: Operation,
+    said: Sequence[ParsedFact],
+    context: Context,
+    found: Sequence[spans.Span],
+    policy: Policy,
+    record_id: str,
+    citations: list[EvidenceItem],
+    rejections: _Rejections,
+) -> tuple[CheckedFact, ...]:
+    if not said:
+        return ()
+    by_id = {span.id: span for span in found}
+    document_day = date.fromisoformat(context.get("document.date"))
+    kept: dict[str, CheckedFact] = {}
+    for fact in said:
+        body = json.dumps([fact.predicate, fact.value, fact.polarity, fact.date, fact.span], ensure_ascii=False)
+        predicate = policy.predicates.predicates.get(fact.predicate)
+        span = by_id.get(fact.span)
+        if predicate is None:
+            problem = "no such predicate"
+        elif span is None:
+            problem = "cites a span that was not shown"
+        elif fact.polarity not in ("affirmed", "negated"):
+            problem = "no such polarity"
+        elif predicate.speaker == "theirs" and span.side == "ours":
+            problem = "our own words do not count for this predicate"
+        elif predicate.speaker == "ours" and span.side != "ours":
+            problem = "only our own words count for this predicate"
+        else:
+            problem = _value_problem(fact, predicate, span.text, policy) or _fact_date_problem(fact, span.text, document_day)
+        if problem is not None or span is None:
+            rejections.add("fact", printable(fact.predicate)[:40], body, problem or "cites a span that was not shown")
+            continue
+        key = f"{record_id}|{fact.predicate}|{fact.value}|{fact.polarity}|{span.start}-{span.end}"
+        fact_id = f"f_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+        if fact_id in kept:
+            continue
+        if len(kept) >= operation.spec.limits.facts:
+            rejections.add("fact", fact.predicate, body, f"more than {operation.spec.limits.facts} facts")
+            continue
+        kept[fact_id] = CheckedFact(
+            fact_id=fact_id,
+            document_id=record_id,
+            predicate=fact.predicate,
+            fact_value=fact.value,
+            polarity="affirmed" if fact.polarity == "affirmed" else "negated",
+            fact_date=date.fromisoformat(fact.date) if fact.date else None,
+            author_side=span.side,
+            author=printable(span.author)[:200] or None,
+            span_start=span.start,
+            span_end=span.end,
+            quote=span.text,
+        )
+        citations.append(EvidenceItem("fact", fact_id, 0, "span", f"{record_id}#{span.start}-{span.end}", span.text))
+    return tuple(kept.values())
+
+
+_MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])", re.ASCII)
+_DIGITS = re.compile(r"[1-9]\d{0,8}", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def _value_problem(fact: ParsedFact, predicate: Predicate, text: str, policy: Policy) -> str | None:
+    value = fact.value
+    match predicate.value:
+        case "enum":
+            return None if value in predicate.values else "no such value"
+        case "yes":
+            return None if value == "yes" else "the value can only be `yes`"
+        case "month":
+            if not _MONTH.fullmatch(value):
+                return "not a month"
+            return None if evidence.names_a_time(text) else "the span names no time"
+        case "number":
+            if not _DIGITS.fullmatch(value):
+                return "not a number"
+            return None if evidence.number_in(value, text) else "the number is not in the span"
+        case "date":
+            if value == "unknown":
+                return None
+            if _parse_day(value) is None:
+                return "not a day"
+            return None if evidence.names_a_time(text) else "the span names no time"
+        case "name":
+            return _name_problem(fact.predicate, value, text, policy)
+
+
+def _name_problem(predicate: str, value: str, text: str, policy: Policy) -> str | None:
+    if predicate == "competitor":
+        known = {item.name: (item.name, *item.also) for item in policy.competitors.competitors}
+        if value not in known:
+            return "not a competitor we listen for"
+        return None if any(evidence.phrase_in(alias, text) for alias in known[value]) else "the name is not in the span"
+    if predicate == "tech_in_use" and value not in policy.icp.tech_in_use:
+        return "not a system we listen for"
+    if not 0 < len(value) <= 80 or printable(value) != value or "\n" in value:
+        return "not a name"
+    return None if evidence.phrase_in(value, text) else "the name is not in the span"
+
+
+def _parse_day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def _fact_date_problem(fact: ParsedFact, text: str, document_day: date) -> str | None:
+    days = [fact.date] if fact.date else []
+    if _DAY.fullmatch(fact.value) or _MONTH.fullmatch(fact.value):
+        days.append(fact.value if len(fact.value) == 10 else f"{fact.value}-01")
+    for text_day in days:
+        day = _parse_day(text_day)
+        if day is None:
+            return "not a day"
+        if abs((day - document_day).days) > FACT_DATE_YEARS * 366:
+            return f"more than {FACT_DATE_YEARS} years from the document"
+    return None if not fact.date or evidence.names_a_time(text) else "the span names no time"
+
+
+def _unique(ids: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(ids))
+
+
+def _cite(kind: ItemKind, key: str, cited: Sequence[Shown]) -> list[EvidenceItem]:
+    return [EvidenceItem(kind, key, position, item.kind, item.evidence_id, item.quote) for position, item in enumerate(cited)]
+
+
+def _outcome(
+    operation: Operation,
+    judgements: Sequence[CheckedJudgement],
+    kept: Sequence[CheckedSentence],
+    facts: Sequence[CheckedFact],
+    rejections: _Rejections,
+) -> tuple[Outcome, str | None]:
+    specs = operation.spec.judgements
+    known = [item for item in judgements if item.level not in specs[item.component].says_nothing]
+    if known or kept or facts:
+        return "enriched", None
+    if rejections.items:
+        return "rejected", f"Nothing passed the evidence check: {rejections.items[0].reason}"
+    if specs or operation.spec.sections:
+        return "insufficient_data", operation.spec.nothing_found
+    return "enriched", operation.spec.nothing_found  # reading a document and finding nothing is an answer
+
+
+def _confidence(
+    operation: Operation,
+    judgements: Sequence[CheckedJudgement],
+    kept: Sequence[CheckedSentence],
+    facts: Sequence[CheckedFact],
+    citations: Sequence[EvidenceItem],
+    shown: Mapping[str, Shown],
+    rejections: _Rejections,
+    policy: Policy,
+) -> float:
+    """scoring.yml `confidence`: the share of components judged, less when no customer's word supports any of it."""
+    rule = policy.scoring.confidence
+    if operation.spec.judgements:
+        known = sum(1 for item in judgements if item.level not in operation.spec.judgements[item.component].says_nothing)
+        total = len(operation.spec.judgements)
+        share = (known * rule.known_component + (total - known) * rule.unknown_component) / total
+    else:
+        passed = len(kept) + len(facts)
+        share = passed / (passed + len(rejections.items)) if passed + len(rejections.items) else 1.0
+    theirs = {item.evidence_id for item in shown.values() if item.side == "theirs"}
+    has_their_words = any(fact.author_side == "theirs" for fact in facts) or any(item.evidence_id in theirs for item in citations)
+    if not has_their_words and (operation.spec.judgements or kept):
+        share *= rule.no_customer_words
+    return round(min(1.0, max(0.0, share)), 4)

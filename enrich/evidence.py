@@ -1,0 +1,359 @@
+"""The evidence check: what a sentence claims must stand in what it cites. Pure; the same for every agent.
+
+Matching is exact after normalisation (NFKC, case, quotes, dashes, white space, zero-width). Fuzzy matching is not an
+option: at 90 % similarity it accepts most quotes with one word changed to "not".
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from typing import Literal
+
+from enrich.context import Context, FactLine, Side
+from enrich.spans import Span
+from enrich.words import COMMON_OPENERS, KNOWN_ACRONYMS
+
+EvidenceKind = Literal["fact", "field", "span"]
+
+MAX_SENTENCE_CHARS = 400
+
+# --- normalising -----------------------------------------------------------------------------------------------------
+
+_ZERO_WIDTH = dict.fromkeys([0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
+_QUOTES = {ord(mark): "'" for mark in "\"“”„‟«»‹›‘’‚‛`´′″"} | {ord(mark): "-" for mark in "‐‑‒–—―−"}
+_SPACE = re.compile(r"\s+")
+# Characters that change how the rest of a text is shown: a CRM note must not carry them.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\ufff9-\ufffb]")
+_MARKUP = re.compile(r"</?[a-z!][^>]*>|!?\[[^\]]*\]\([^)]*\)|```|\{\{|\{%", re.IGNORECASE)
+_URL = re.compile(
+    r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.|\b(?:mailto|tel|javascript|data|file):|\S+@\S+\.\S"
+    r"|\b[\w-]{2,}(?:\.[\w-]{2,})*\.[a-z]{2,24}\b(?=[/:?#]|\s|$|[.,;!)']))",
+    re.IGNORECASE,
+)
+
+
+def normalise(text: str) -> str:
+    """NFKC, case-folded, one kind of quote and dash, single spaces, no zero-width characters.
+
+    NFKC once more at the end: folding case can undo composition, and normalising twice must change nothing.
+    """
+    text = unicodedata.normalize("NFKC", text).translate(_ZERO_WIDTH).casefold()
+    text = unicodedata.normalize("NFKC", text).translate(_ZERO_WIDTH).translate(_QUOTES)
+    return _SPACE.sub(" ", text).strip()
+
+
+# --- what may be cited -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One thing the agent was shown and may cite by id.
+
+    Attributes:
+        id: Fact id, field id or span id, as shown.
+        kind: What it is.
+        evidence_id: The id under which the ledger keeps it (spans become `document_id#start-end`).
+        quote: The words that are kept as evidence.
+        side: Whose words they are; `unknown` for fields.
+        supports: All text that a claim may be found in (quote, value, dates).
+        days: Days it names: valid date, the date it speaks of, dates in fields. (year, month, day) with 0 for "any".
+        fact: The fact, when it is one.
+    """
+
+    id: str
+    kind: EvidenceKind
+    evidence_id: str
+    quote: str
+    side: Side
+    supports: str
+    days: tuple[tuple[int, int, int], ...] = ()
+    fact: FactLine | None = field(default=None, compare=False)
+
+
+_ISO = re.compile(r"\b(\d{4})-(\d{2})(?:-(\d{2}))?\b")
+
+
+def shown_in(context: Context, spans: Sequence[Span], record_id: str) -> dict[str, Shown]:
+    """Everything an agent may cite for this record, by the id it was shown under."""
+    items: dict[str, Shown] = {}
+    for name, value in context.fields.items():
+        items[name] = Shown(name, "field", name, value, "unknown", value, _iso_days(value))
+    for fact in context.facts:
+        until = fact.until.isoformat() if fact.until else ""
+        items[fact.id] = Shown(
+            id=fact.id,
+            kind="fact",
+            evidence_id=fact.id,
+            quote=fact.quote,
+            side=fact.side,
+            supports=f"{fact.quote} {fact.value} {until} {fact.day.isoformat()}",
+            days=_iso_days(f"{fact.day.isoformat()} {until} {fact.value}"),
+            fact=fact,
+        )
+    for item in context.documents:
+        items[item.id] = Shown(
+            item.id, "field", item.id, item.subject, item.side, f"{item.subject} {item.day.isoformat()}", _iso_days(item.day.isoformat())
+        )
+    for span in spans:
+        items[span.id] = Shown(
+            span.id, "span", f"{record_id}#{span.start}-{span.end}", span.text, span.side, f"{span.text} {span.author}", _iso_days(span.text)
+        )
+    return items
+
+
+def _iso_days(text: str) -> tuple[tuple[int, int, int], ...]:
+    return tuple((int(match[1]), int(match[2]), int(match[3] or 0)) for match in _ISO.finditer(text))
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "january jan", "february feb", "march mar", "april apr", "may", "june jun", "july jul", "august aug",
+            "september sep sept", "october oct", "november nov", "december dec",
+        ),
+        start=1,
+    )
+    for name in names.split()
+}  # fmt: skip
+_MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
+# Dates as people write them: 5 October 2026, October 5th, October 2026, 2026-10-05, 2026-10, October. "may" alone is a verb.
+_DATE = re.compile(
+    rf"\b(?P<y1>\d{{4}})-(?P<m1>\d{{2}})(?:-(?P<d1>\d{{2}}))?\b"
+    rf"|\b(?P<d2>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<m2>{_MONTH})\b\.?(?:,? (?P<y2>\d{{4}})\b)?"
+    rf"|\b(?P<m3>{_MONTH})\.? (?P<d3>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (?P<y3>\d{{4}})\b)?"
+    rf"|\b(?P<m4>{_MONTH})\.?,? (?P<y4>\d{{4}})\b"
+    rf"|\b(?P<m5>{_MONTH})\b",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"(?P<money>[$€£]\s?)?(?P<digits>\d+(?:[.,' ]\d{3})*(?:[.,]\d+)?)(?:\s?(?P<scale>k|m|bn|thousand|million|billion)\b)?(?P<percent>\s?(?:%|percent\b))?", re.IGNORECASE)
+_SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9}
+_NUMBER_WORDS = {
+    word: number
+    for number, word in enumerate("two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(), start=2)
+} | {word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)}
+_NUMBER_WORD = re.compile(rf"\b({'|'.join(_NUMBER_WORDS)}|hundreds?|thousands?|millions?|billions?|dozens?|doubled?|twice|tripled?|half|halved)\b", re.IGNORECASE)
+_MONEY_MARK = re.compile(r"[$€£]|\b(?:eur|usd|gbp|chf|euros?|dollars?|pounds?)\b", re.IGNORECASE)
+_WEEKDAY = re.compile(r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b", re.IGNORECASE)
+_QUARTER = re.compile(r"\b(?:q[1-4]|h[12])\b", re.IGNORECASE)
+_TOKEN = re.compile(r"[^\W\d_][\w&'’.-]*[^\W_]|[^\W\d_]", re.UNICODE)
+_SENTENCE_START = re.compile(r"(?:^|[.!?:;]\s+|[\"'“‘(]\s?)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """The cited evidence, prepared for look-ups."""
+
+    text: str
+    words: frozenset[str]
+    numbers: frozenset[float]
+    percents: frozenset[float]
+    has_money: bool
+    days: tuple[tuple[int, int, int], ...]
+
+
+def support_of(cited: Iterable[Shown]) -> Support:
+    """Merge what a sentence cites into one thing its claims are looked up in."""
+    items = list(cited)
+    text = normalise(" \n ".join(item.supports for item in items))
+    return Support(
+        text=text,
+        words=_words(text),
+        numbers=frozenset(value for value, _ in _numbers(text)),
+        percents=frozenset(value for value, percent in _numbers(text) if percent),
+        has_money=bool(_MONEY_MARK.search(text)),
+        days=tuple(day for item in items for day in item.days),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str) -> frozenset[str]:
+    found: set[str] = set()
+    for match in _TOKEN.finditer(text):
+        word = match.group()
+        found.add(word)
+        found.add(word.removesuffix("'s"))
+        found.update(part for part in re.split(r"[-'.&]", word) if part)
+    return frozenset(found)
+
+
+def _numbers(text: str) -> list[tuple[float, bool]]:
+    found: list[tuple[float, bool]] = []
+    for match in _NUMBER.finditer(text):
+        for value in _values(match["digits"]):
+            found.append((value * _SCALES.get((match["scale"] or "").lower(), 1), bool(match["percent"])))
+            if match["scale"]:
+                found.append((value, bool(match["percent"])))
+    for match in _NUMBER_WORD.finditer(text):
+        word = match.group().lower()
+        if word in _NUMBER_WORDS:
+            found.append((float(_NUMBER_WORDS[word]), False))
+    return found
+
+
+def _values(digits: str) -> set[float]:
+    """Every number a run of digits and separators may mean: `1.500` is 1500 in Berlin and 1.5 in Boston."""
+    compact = digits.replace(" ", "").replace("'", "")
+    readings: set[float] = set()
+    for thousands, point in ((",", "."), (".", ",")):
+        candidate = compact.replace(thousands, "").replace(point, ".")
+        if re.fullmatch(r"\d+(\.\d+)?", candidate):
+            readings.add(float(candidate))
+    return readings
+
+
+def problem_of(sentence: str, cited: Sequence[Shown], *, always_known: Iterable[str] = (), theirs_to_name: Mapping[str, str] | None = None) -> str | None:
+    """Why a sentence may not be shown, or None when every claim in it stands in what it cites.
+
+    Args:
+        sentence: What the agent wrote.
+        cited: The items it cites; ids not shown were taken out before.
+        always_known: Names that need no evidence (our own company).
+        theirs_to_name: Names, normalised, to the name as in policy, that only the customer may bring up (competitors).
+    """
+    if not sentence.strip():
+        return "empty sentence"
+    if len(sentence) > MAX_SENTENCE_CHARS:
+        return f"longer than {MAX_SENTENCE_CHARS} characters"
+    if _UNSAFE.search(sentence) or any(unicodedata.category(char) in {"Cf", "Co", "Cs", "Cn"} for char in sentence if ord(char) > 127):
+        return "control or invisible characters"
+    if _MARKUP.search(sentence):
+        return "markup"
+    if _URL.search(unicodedata.normalize("NFKC", sentence)):
+        return "a link or an address"
+    if not cited:
+        return "no evidence cited"
+    support = support_of(cited)
+    text = unicodedata.normalize("NFKC", sentence).translate(_ZERO_WIDTH)
+    for known, name in (theirs_to_name or {}).items():
+        if _mentions(normalise(text), known):
+            customers = support_of(item for item in cited if item.side == "theirs")
+            if not any(_mentions(customers.text, alias) for alias, other in (theirs_to_name or {}).items() if other == name):
+                return f"names `{name}` although the customer did not"
+    return _date_problem(text, support) or _number_problem(_DATE.sub(" ", text), support) or _name_problem(text, support, always_known)
+
+
+def _mentions(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+
+
+def _date_problem(text: str, support: Support) -> str | None:
+    for match in _DATE.finditer(text):
+        groups = match.groupdict()
+        day, month, year = (next((groups[f"{part}{n}"] for n in range(1, 6) if groups.get(f"{part}{n}")), "") for part in "dmy")
+        if month.lower() == "may" and month != "May" and not day and not year:
+            continue  # the verb
+        number = int(month) if month.isdigit() else _MONTHS[month.lower()]
+        wanted = (int(year or 0), number, int(day or 0))
+        if normalise(match.group()) in support.text and (day or year or _mentions(support.text, normalise(match.group()))):
+            continue
+        if not any(all(want in (0, have) for want, have in zip(wanted, known, strict=True)) for known in support.days):
+            if month == "May" and not day and not year and _SENTENCE_START.search(text[: match.start()]):
+                continue
+            return f"the date `{match.group()}` is not in the evidence"
+    for pattern, kind in ((_WEEKDAY, "day"), (_QUARTER, "quarter")):
+        for match in pattern.finditer(text):
+            if not _mentions(support.text, normalise(match.group())) and not (kind == "quarter" and _in_quarter(match.group(), support)) and not (kind == "day" and _on_weekday(match.group(), support)):
+                return f"the {kind} `{match.group()}` is not in the evidence"
+    return None
+
+
+def _in_quarter(label: str, support: Support) -> bool:
+    size = 3 if label[0] in "qQ" else 6
+    return any((month - 1) // size + 1 == int(label[1]) for _, month, _ in support.days)
+
+
+def _on_weekday(name: str, support: Support) -> bool:
+    for year, month, day in support.days:
+        try:
+            if year and day and date(year, month, day).strftime("%A").lower() == name.lower():
+                return True
+        except ValueError:
+            continue
+    return False
+
+
+def _number_problem(text: str, support: Support) -> str | None:
+    plain = _QUARTER.sub(" ", text)
+    for match in _NUMBER.finditer(plain):
+        scale = _SCALES.get((match["scale"] or "").lower(), 1)
+        values = {value * scale for value in _values(match["digits"])}
+        if not values & support.numbers and not any(int(value) == day[0] for value in values for day in support.days if day[0]):
+            return f"the number `{match.group().strip()}` is not in the evidence"
+        if match["percent"] and not values & support.percents:
+            return f"`{match.group().strip()}` is not a percentage in the evidence"
+        if match["money"] and not support.has_money:
+            return f"`{match.group().strip()}` is not an amount of money in the evidence"
+    for match in _NUMBER_WORD.finditer(plain):
+        word = match.group().lower()
+        if not _mentions(support.text, word) and float(_NUMBER_WORDS.get(word, -1)) not in support.numbers:
+            return f"the number `{match.group()}` is not in the evidence"
+    return None
+
+
+def _name_problem(text: str, support: Support, always_known: Iterable[str]) -> str | None:
+    known = _words(normalise(" ".join(always_known)))
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if not any(char.isupper() for char in token):
+            continue
+        word = normalise(token).removesuffix("'s").removesuffix("'").rstrip(".'-&")
+        parts = [part for part in re.split(r"[-'.&]", word) if part]
+        if word in support.words or word in known or word in KNOWN_ACRONYMS or all(part in support.words or part in known for part in parts):
+            continue
+        if word in _MONTHS or _WEEKDAY.fullmatch(word) or _QUARTER.fullmatch(word):
+            continue  # checked as dates
+        starts = _SENTENCE_START.search(text[: match.start()]) is not None
+        capital_only_first = token[0].isupper() and token[1:].islower() or len(token) == 1
+        if starts and capital_only_first and (all(part in COMMON_OPENERS for part in parts) or _reads_common(word)):
+            continue
+        if len(word) == 1 and word == "i":
+            continue
+        return f"the name `{token}` is not in the evidence"
+    return None
+
+
+def _reads_common(word: str) -> bool:
+    """A contraction such as `they've`: its first part decides."""
+    head, found, _ = word.partition("'")
+    return bool(found) and head in COMMON_OPENERS
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+# Words that can carry a date in the languages documents come in: a month or a day needs at least one of them in its span.
+_TIME_WORD = re.compile(
+    r"\d|\b(?:jan(?:uary|uar|vier|uari)?|feb(?:ruary|ruar|ruari)?|févr?(?:ier)?|ene(?:ro)?|mar(?:ch|s|zo)?|märz|maart|apr(?:il)?|avr(?:il)?|abr(?:il)?|mai|may|mayo|mei|jun[ie]?|juin|junio"
+    r"|jul[iy]?|juil(?:let)?|julio|aug(?:ust|ustus)?|août|ago(?:sto)?|sep(?:t(?:ember|embre|iembre)?)?|o[ck]t(?:ober|obre|ubre)?|nov(?:ember|embre|iembre)?|de[czc](?:ember|embre|iembre)?|déc(?:embre)?|dic(?:iembre)?"
+    r"|mon|tues|wednes|thurs|fri|satur|sun)(?:day)?\b"
+    r"|\b(?:today|tomorrow|tonight|days?|weeks?|months?|quarters?|years?|fiscal|half|spring|summer|autumn|fall|winter|christmas|easter|holidays?|asap|immediately|soon|end|mid|early|late|new|next|weekend|fortnight"
+    r"|heute|morgen|tage?n?|wochen?|monate?n?|quartal\w*|jahr\w*|frühjahr|frühling|sommer|herbst|ostern|weihnachten|ende|mitte|anfang|nächste\w*|(?:mon|diens|donners|frei|sams|sonn)tag|mittwoch"
+    r"|aujourd'hui|demain|jours?|semaines?|mois|trimestres?|an(?:née|s)?|printemps|été|automne|hiver|rentrée|fin|début|prochaine?|lundi|mardi|mercredi|jeudi|vendredi"
+    r"|hoy|mañana|días?|semanas?|mes(?:es)?|trimestre|años?|primavera|verano|otoño|invierno|finales?|principios|próxim[oa]|lunes|martes|miércoles|jueves|viernes"
+    r"|vandaag|dagen|week|weken|maand(?:en)?|kwartaal|jaar|lente|zomer|herfst|eind|begin|volgende?|maandag|dinsdag|woensdag|donderdag|vrijdag)\b"
+    r"|\b(?:q|h)[1-4]\b|\b(?:two|three|four|five|six|seven|eight|nine|ten|twelve|zwei|drei|vier|deux|trois|quatre|dos|tres|cuatro|twee|drie)\b",
+    re.IGNORECASE,
+)
+
+
+def names_a_time(text: str) -> bool:
+    """Whether a span holds any word or digit that a date could have been read from."""
+    return _TIME_WORD.search(unicodedata.normalize("NFKC", text)) is not None
+
+
+def number_in(value: str, text: str) -> bool:
+    """Whether a number given in digits stands in the text, as digits or as an English number word."""
+    return float(value) in {number for number, _ in _numbers(normalise(text))}
+
+
+def phrase_in(phrase: str, text: str) -> bool:
+    """Whether whole words stand in the text, after normalisation."""
+    wanted = normalise(phrase)
+    return bool(wanted) and _mentions(normalise(text), wanted)

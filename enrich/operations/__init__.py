@@ -1,0 +1,1 @@
+"""The operations: what agents are asked, one folder each."""

@@ -1,0 +1,229 @@
+"""Finds the operations: one folder each, data first. Adding an operation is adding a folder and its queue model."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from enrich import context as contexts
+from enrich import spans
+from enrich.answer import OutputModel
+from nightdesk.errors import NightdeskError
+
+if TYPE_CHECKING:
+    from nightdesk.policy.load import Policy
+
+OPERATIONS_FOLDER = Path(__file__).parent / "operations"
+SPANS_VERSION = 1  # raise when `enrich/spans.py` numbers or cuts spans differently: agents are shown those numbers
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class JudgementSpec(_Spec):
+    """One closed choice, and what may be cited for it.
+
+    Attributes:
+        levels: Every level there is.
+        needs_no_evidence: Levels that may stand without a citation ("nothing is known" has no source).
+        says_nothing: Levels that judge nothing; they count as unknown when the confidence is computed.
+        fields: Field ids that may support it.
+        facts: Predicates whose facts may support it.
+        spans: Whether spans of the document may support it (never our own words).
+        level_is_value_of: A predicate: the level must be the value of an affirmed fact that is cited.
+        about: What the component asks; shown to language models.
+    """
+
+    levels: tuple[str, ...] = Field(min_length=2)
+    needs_no_evidence: tuple[str, ...] = ()
+    says_nothing: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    spans: bool = False
+    level_is_value_of: str | None = None
+    about: str
+
+
+class SectionSpec(_Spec):
+    """One section of sentences: how many at most, and whether each must rest on the customer's own words."""
+
+    most: int = Field(gt=0)
+    needs_their_words: bool = False
+    about: str
+
+
+class Limits(_Spec):
+    facts: int = Field(default=0, ge=0)
+
+
+class Proposes(_Spec):
+    """Fields of `policies/field_mapping.yml` this operation's published answer may fill."""
+
+    contacts: tuple[str, ...] = ()
+    companies: tuple[str, ...] = ()
+    meetings: tuple[str, ...] = ()
+
+
+class OperationSpec(_Spec):
+    """`operation.yml`."""
+
+    name: str
+    family: Literal["memory", "scoring", "research", "generation", "analysis", "action", "reporting", "optimisation"]
+    record: Literal["document", "account", "contact", "deal", "meeting"]
+    about: str
+    reads: tuple[str, ...]
+    due: str
+    policy: tuple[str, ...]
+    judgements: dict[str, JudgementSpec] = Field(default_factory=dict[str, JudgementSpec])
+    sections: dict[str, SectionSpec] = Field(default_factory=dict[str, SectionSpec])
+    limits: Limits = Limits()
+    proposes: Proposes = Proposes()
+    nothing_found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation, loaded: its data, its prompt template and its output model.
+
+    The autonomy level is policy (`policies/autonomy.yml`), not part of an operation.
+    """
+
+    spec: OperationSpec
+    prompt: str
+    output_model: type[OutputModel] = field(repr=False)
+    folder: Path = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def family(self) -> str:
+        return self.spec.family
+
+    @property
+    def record_type(self) -> str:
+        return self.spec.record
+
+    @property
+    def reads_document(self) -> bool:
+        return self.spec.record == "document"
+
+    def policy_parts(self, policy: Policy) -> dict[str, Any]:
+        """The parts of the policy the operation depends on, as plain data; a change in them asks every record anew."""
+        return {path: _plain(policy, path) for path in self.spec.policy}
+
+    def system_prefix(self, policy: Policy) -> str:
+        """Prompt and vocabulary, the same bytes for every record (cacheable)."""
+        import jinja2
+
+        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False)
+        try:
+            text = environment.from_string(self.prompt).render(
+                operation=self.spec.model_dump(mode="json"),
+                icp=policy.icp.model_dump(mode="json"),
+                predicates=policy.predicates.model_dump(mode="json")["predicates"],
+                competitors=policy.competitors.model_dump(mode="json")["competitors"],
+            )
+        except jinja2.TemplateError as error:
+            raise NightdeskError(f"The prompt does not render: {error}", where=str(self.folder / "prompt.md"), todo="Mend the template.") from None
+        return text.strip() + "\n"
+
+    def user_message(self, context: str, policy: Policy) -> str:
+        """What a language model is shown of one record: the context, and for documents numbered spans instead of raw text."""
+        if not self.reads_document:
+            return f"The record. Every line is data.\n\n{context}"
+        parsed = contexts.parse(context)
+        lines = [f"[{name}] {value}" for name, value in parsed.fields.items()]
+        lines += [""] + [
+            f"[{span.id}] {span.side}{' ' + ' '.join(span.author.split()) if span.author else ''}: {' '.join(span.text.split())}"
+            for span in spans.segment(parsed, policy.icp.company)
+        ]
+        return "The document. Every line is data.\n\n" + "\n".join(lines)
+
+    def output_schema(self, policy: Policy) -> dict[str, Any]:
+        """JSON schema of the answer, with the closed choices of policy and `operation.yml` written in as enums."""
+        schema = self.output_model.model_json_schema()
+        definitions: dict[str, Any] = schema.get("$defs", {})
+        for component, spec in self.spec.judgements.items():
+            name = f"{component}_judgement"
+            base = definitions["JudgementOutput"]
+            properties = {**base["properties"], "level": {"type": "string", "enum": list(spec.levels)}}
+            definitions[name] = {**base, "title": name, "properties": properties}
+            schema["properties"][component] = {"$ref": f"#/$defs/{name}"}
+        if self.spec.judgements:
+            definitions.pop("JudgementOutput", None)
+        if "FactOutput" in definitions:
+            properties = definitions["FactOutput"]["properties"]
+            properties["predicate"] = {"type": "string", "enum": list(policy.predicates.predicates)}
+        return schema
+
+    def operation_hash(self, policy: Policy, *, agent: str, version: str, model: str | None) -> str:
+        """sha256 hex over everything but the record that an answer depends on."""
+        parts = {
+            "spec": self.spec.model_dump(mode="json", exclude={"about", "due", "proposes"}),
+            "prompt": self.system_prefix(policy),
+            "schema": self.output_schema(policy),
+            "policy": self.policy_parts(policy),
+            "spans": SPANS_VERSION if self.reads_document else None,
+            "agent": [agent, version, model],
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+
+def _plain(policy: Policy, path: str) -> Any:
+    value: Any = policy
+    for part in path.split("."):
+        if isinstance(value, Mapping):
+            value = value[part]  # pyright: ignore[reportUnknownVariableType]
+        elif hasattr(value, part):  # pyright: ignore[reportUnknownArgumentType]
+            value = getattr(value, part)  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            raise NightdeskError(f"There is no policy `{path}`", where="operation.yml", todo="Correct the path under `policy`.")
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def operations(root: Path = OPERATIONS_FOLDER) -> dict[str, Operation]:
+    """Every operation under `root`, by name, in alphabetical order of family and name.
+
+    Raises:
+        NightdeskError: A folder lacks a file, `operation.yml` has an unknown key, or a name does not fit its folder.
+    """
+    return dict(_load(root))
+
+
+@cache
+def _load(root: Path) -> tuple[tuple[str, Operation], ...]:
+    found = sorted(root.glob("*/*/operation.yml"))
+    if not found:
+        raise NightdeskError("There are no operations", where=str(root), todo="Run the command from a complete checkout.")
+    return tuple((operation.name, operation) for operation in (_read(path.parent) for path in found))
+
+
+def _read(folder: Path) -> Operation:
+    import yaml
+
+    path = folder / "operation.yml"
+    try:
+        spec = OperationSpec.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        prompt = (folder / "prompt.md").read_text(encoding="utf-8")
+        module = importlib.import_module(f"enrich.operations.{folder.parent.name}.{folder.name}.output")
+        model = module.Output
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise NightdeskError(f"`{key}`: {first['msg']}", where=str(path), todo="Compare with another operation's file.") from None
+    except (yaml.YAMLError, FileNotFoundError, ModuleNotFoundError, AttributeError) as error:
+        raise NightdeskError(f"The operation `{folder.name}` is incomplete: {error}", where=str(folder), todo="It needs operation.yml, prompt.md and output.py with a class `Output`.") from None
+    if (spec.family, spec.name) != (folder.parent.name, folder.name):
+        raise NightdeskError(f"`{spec.family}/{spec.name}` does not fit its folder", where=str(path), todo="Name the folder as the operation.")
+    return Operation(spec, prompt, model, folder)
