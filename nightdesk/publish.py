@@ -1,4 +1,4 @@
-"""What BI reads: a snapshot of the warehouse and Parquet files, each replaced in one move so nobody reads half of it."""
+"""What BI reads: a snapshot of the warehouse and Parquet files, each replaced in one move."""
 
 from __future__ import annotations
 

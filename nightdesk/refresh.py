@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nightdesk import lock, logs, prepare, publish, runs, waves
+from nightdesk import ledger, lock, logs, prepare, publish, runs, steps, waves
 from nightdesk.clock import Clock
 from nightdesk.dbt import Dbt
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
+    from enrich.agents.protocol import Agent
+    from enrich.budget import NightBudget
     from enrich.runner import DrainReport
     from reverse_etl.plan import PlanSummary
-
-    from enrich.agents.protocol import Agent
 
 # Tables that a drain appends to when an agent has said something new; `outcomes` grows every night.
 _ANSWER_TABLES = ("attempts", "answers", "judgements", "sentences", "facts", "evidence", "rejections")
@@ -46,7 +46,10 @@ def refresh(
     agent: Agent,
     clock: Clock,
     progress: Progress,
+    command: str = "refresh",
     load_crm: bool = True,
+    operations: Sequence[str] | None = None,
+    write_plan: bool = True,
 ) -> Night:
     """Run a whole night, or go on with the one that was interrupted.
 
@@ -58,7 +61,10 @@ def refresh(
         agent: Who answers the questions.
         clock: Wall clock, UTC.
         progress: Told what is happening, as (step, text).
+        command: Name of the run in the ledger; an unfinished run of the same name is gone on with.
         load_crm: Whether to load from the CRM first; False works on what is in `raw.duckdb`.
+        operations: The operations to drain; all when None.
+        write_plan: Whether to build the marts, plan and publish after the agents.
 
     Raises:
         NightdeskError: A step failed. The run is recorded as failed; what was loaded and answered is kept.
@@ -76,7 +82,7 @@ def refresh(
         night = Night(run.run_id, run.resumed)
         logs.log("refresh started", run_id=run.run_id, resumed=run.resumed, as_of=settings.as_of, agent=agent.name)
         try:
-            _night(project, night, run, agent, clock, progress, load_crm)
+            _night(project, night, run, agent, clock, progress, load_crm, operations, write_plan)
         except NightdeskError as error:
             run.event("run", "failed", message=str(error))
             logs.log("refresh failed", run_id=run.run_id, error=str(error))
@@ -84,6 +90,22 @@ def refresh(
         run.event("run", "finished", {"failed_records": night.failed})
         logs.log("refresh finished", run_id=run.run_id, failed_records=night.failed, seconds=night.seconds)
     return night
+
+
+def night_budget(project: prepare.Project, run_id: str) -> NightBudget:
+    """The night's money, less what this run spent before it was interrupted."""
+    from enrich.budget import NightBudget
+
+    budget = NightBudget.from_policy(project.policy.budget)
+    with ledger.connect(project.settings.ledger, read_only=True) as connection:
+        budget.restore(
+            dict(
+                connection.execute(
+                    "select operation, sum(cost_usd) from attempts where run_id = ? group by operation", [run_id]
+                ).fetchall()
+            )
+        )
+    return budget
 
 
 def _night(
@@ -94,6 +116,8 @@ def _night(
     clock: Clock,
     progress: Progress,
     load_crm: bool,
+    selected: Sequence[str] | None,
+    write_plan: bool,
 ) -> None:
     settings = project.settings
 
@@ -104,7 +128,7 @@ def _night(
         began = clock().timestamp()
         with run.step("load") as numbers:
             progress("load", "reading the CRM")
-            numbers |= load(project, lambda stream, rows: progress("load", f"{stream}: {rows:,} rows"))
+            numbers |= steps.load_crm(project, progress)
             night.rows_moved = {name: int(count) for name, count in numbers.items() if not name.startswith("total_")}
         timed("load", began)
 
@@ -116,8 +140,17 @@ def _night(
     graph = waves.read(manifest)
     fresh = waves.Freshness(graph)
     timed("build", began)
-    budget = _budget(project, run.run_id)
-    for number, operations in enumerate(waves.waves(graph), 1):
+    order = waves.waves(graph)
+    for name in selected or ():
+        if name not in graph.queues:
+            raise NightdeskError(
+                f"There is no operation `{name}`", todo=f"Choose from {', '.join(sorted(graph.queues))}."
+            )
+    budget = night_budget(project, run.run_id)
+    for number, wave in enumerate(order, 1):
+        operations = [name for name in wave if selected is None or name in selected]
+        if not operations:
+            continue
         began = clock().timestamp()
         with run.step(f"build_wave_{number}") as numbers:
             names = fresh.needed_for(operations)
@@ -149,6 +182,8 @@ def _night(
             fresh.ledger_grew(_ANSWER_TABLES if report.answers_written else ())
             timed("enrich", began)
     fresh.ledger_grew(("outcomes", "runs", "run_events"))
+    if not write_plan:
+        return
     began = clock().timestamp()
     with run.step("build_rest") as numbers:
         names = fresh.rest()
@@ -159,7 +194,7 @@ def _night(
     began = clock().timestamp()
     with run.step("plan") as numbers:
         progress("plan", "comparing with the CRM")
-        night.plan = make_plan(project, run.run_id, clock)
+        night.plan = steps.make_plan(project, run.run_id, clock)
         numbers |= {"operations": night.plan.operation_count}
     timed("plan", began)
 

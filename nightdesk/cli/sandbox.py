@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer(help="A HubSpot-shaped CRM on this machine, filled with a sample company.", no_args_is_help=True)
-
-DEFAULT_PORT = 8765
-TOKEN = "sandbox-token"
 
 
 @app.command()
@@ -34,7 +29,7 @@ def generate(
 
 @app.command()
 def serve(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = DEFAULT_PORT,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8765,
     requests_per_10s: Annotated[int, typer.Option(min=1, help="The CRM's rate limit.")] = 190,
 ) -> None:
     """Serve the sandbox CRM until Ctrl-C: the API for Nightdesk, record pages for people."""
@@ -64,13 +59,3 @@ def change(
 
     counts = change_company(settings.read().sandbox, share=share, seed=seed)
     console().print("A day has passed: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
-
-
-def sample_day() -> date:
-    """The sample company's fixed today."""
-    return date(2026, 11, 17)
-
-
-def store_path(folder: Path) -> Path:
-    """The sandbox CRM's file."""
-    return folder / "crm.sqlite"

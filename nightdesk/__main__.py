@@ -1,0 +1,5 @@
+"""`python -m nightdesk`."""
+
+from nightdesk.cli import main
+
+main()

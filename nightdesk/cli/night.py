@@ -1,0 +1,172 @@
+"""The commands of a night: init, load, build, enrich, refresh, status, policy, demo, eval."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SUMMARY_OUTPUT = typer.Option("--output", help="text or json.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for command in (init, load, build, enrich, refresh, status, demo, evaluate):
+        app.command(name="eval" if command is evaluate else None)(command)
+    policy = typer.Typer(help="The policy files: check them.", no_args_is_help=True)
+    policy.command(name="check")(policy_check)
+    app.add_typer(policy, name="policy")
+
+
+def init() -> None:
+    """Prepare the folder: profile, databases, policy tables. Changes nothing that is there already."""
+    from nightdesk.cli.common import console, prepared
+
+    project = prepared()
+    out = console()
+    out.print(
+        f"Ready: policies are valid (hash {project.policy.hash[:12]}), databases are in {project.settings.data_dir}/"
+    )
+    if not project.settings.hubspot_token.get_secret_value():
+        out.print(
+            "Next: put NIGHTDESK_HUBSPOT_TOKEN into .env, or try everything on a sample CRM with `nightdesk demo`"
+        )
+    else:
+        out.print("Next: `nightdesk refresh`")
+
+
+def load() -> None:
+    """Load from the CRM what is new, and check it at the border."""
+    from nightdesk import lock
+    from nightdesk.cli.common import console, prepared, progress_line
+    from nightdesk.clock import system_clock
+    from nightdesk.steps import load_crm
+
+    project, out = prepared(), console()
+    with lock.exclusive(project.settings.data_dir, "nightdesk load", system_clock), progress_line(out) as progress:
+        numbers = load_crm(project, progress)
+    moved = {name: count for name, count in numbers.items() if not name.startswith("total_") and count}
+    out.print("Loaded: " + (", ".join(f"{count:,} {name}" for name, count in moved.items()) or "nothing new"))
+
+
+def build(
+    select: Annotated[list[str] | None, typer.Option("--select", "-s", help="dbt selection, as in dbt build.")] = None,
+) -> None:
+    """Run `dbt build`. It never calls a model and never costs money."""
+    from nightdesk import lock
+    from nightdesk.cli.common import console, prepared, progress_line
+    from nightdesk.clock import system_clock
+    from nightdesk.dbt import Dbt
+
+    project, out = prepared(), console()
+    settings = project.settings
+    with lock.exclusive(settings.data_dir, "nightdesk build", system_clock), progress_line(out) as progress:
+        dbt = Dbt(project.folder, settings.data_dir, settings.as_of)
+        report = dbt.build(extra=["--select", *select] if select else [], progress=lambda node: progress("build", node))
+    out.print("dbt build: " + ", ".join(f"{count} {status}" for status, count in sorted(report.statuses.items())))
+
+
+def enrich(
+    select: Annotated[list[str] | None, typer.Option("--select", "-s", help="Operations; all when left out.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count what is due and estimate its cost; ask nothing.")
+    ] = False,
+) -> None:
+    """Ask the agents what is due, in the order dbt's manifest gives, building what each wave needs."""
+    from nightdesk.cli.common import console, prepared, progress_line
+    from nightdesk.clock import system_clock
+    from nightdesk.refresh import refresh as run_refresh
+    from nightdesk.steps import due
+    from nightdesk.summary import outcomes_table
+
+    project, out = prepared(), console()
+    if dry_run:
+        out.print(due(project, select))
+        return
+    from nightdesk import agents
+
+    with progress_line(out) as progress:
+        night = run_refresh(
+            project,
+            agent=agents.make(project),
+            clock=system_clock,
+            progress=progress,
+            command="enrich",
+            load_crm=False,
+            operations=select,
+            write_plan=False,
+        )
+    out.print(outcomes_table(project.settings.ledger, night.run_id))
+    raise typer.Exit(6 if night.failed else 0)
+
+
+def refresh() -> None:
+    """The whole night in one process, for a scheduler: lock, load, waves of agents, marts, plan, one summary.
+
+    Exit codes: 0 the night is complete, 1 a step failed, 6 some records failed. Run it again to go on after a crash.
+    """
+    from nightdesk import agents
+    from nightdesk.cli.common import console, prepared, progress_line
+    from nightdesk.clock import system_clock
+    from nightdesk.refresh import refresh as run_refresh
+    from nightdesk.summary import morning
+
+    project, out = prepared(), console()
+    with progress_line(out) as progress:
+        night = run_refresh(project, agent=agents.make(project), clock=system_clock, progress=progress)
+    out.print(morning(project, night.run_id))
+    raise typer.Exit(6 if night.failed else 0)
+
+
+def status(
+    output: Annotated[str, SUMMARY_OUTPUT] = "text",
+) -> None:
+    """The last night: outcomes, cost, what waits. Reads only."""
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.summary import last_run, morning, numbers
+
+    project = prepared()
+    run_id = last_run(project.settings.ledger)
+    if output == "json":
+        import json
+
+        print(json.dumps(numbers(project, run_id), indent=2, default=str))
+        return
+    console().print(morning(project, run_id))
+
+
+def policy_check() -> None:
+    """Validate the policy files; nothing else happens."""
+    from nightdesk import policy, settings
+    from nightdesk.cli.common import console
+
+    loaded = policy.load(settings.read().policies)
+    console().print(f"{len(loaded.file_hashes)} policy files are valid (hash {loaded.hash[:12]})")
+
+
+def demo(
+    contacts: Annotated[int, typer.Option(min=20, help="Size of the sample company.")] = 8000,
+    seed: Annotated[int, typer.Option(help="Another seed is another company.")] = 7,
+    nights: Annotated[int, typer.Option(min=1, max=3, help="2 adds a quiet night, 3 one after a day of changes.")] = 1,
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps its data; replaced at each start.")] = Path(
+        "data/demo"
+    ),
+) -> None:
+    """A whole night on the sample company: its own CRM, its own data, no key, no account."""
+    from nightdesk.cli.common import console
+    from nightdesk.demo import run
+
+    run(console(), contacts=contacts, seed=seed, nights=nights, folder=folder)
+
+
+def evaluate(
+    contacts: Annotated[int, typer.Option(min=100, help="Size of the sample company that is judged.")] = 2000,
+    seed: Annotated[int, typer.Option(help="A seed nobody tuned on.")] = 2027,
+    folder: Annotated[Path, typer.Option(help="Where the evaluation keeps its data.")] = Path("data/eval"),
+) -> None:
+    """How good the agent is: precision, recall and ranking against the sample company's truth."""
+    from nightdesk.cli.common import console
+    from sandbox.evaluation.report import run
+
+    run(console(), contacts=contacts, seed=seed, folder=folder)

@@ -1,0 +1,131 @@
+"""The sample company on this machine: make it, serve it, let a day pass in it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from nightdesk.errors import NightdeskError
+
+TODAY = date(2026, 11, 17)  # a Tuesday; the sample company's fixed today
+TOKEN = "sandbox-token"
+PORT = 8765
+STORE = "crm.sqlite"
+TRUTH = "truth.duckdb"  # only the evaluation opens it
+
+
+def make(folder: Path, *, contacts: int, seed: int, force: bool) -> Mapping[str, int]:
+    """Generate the company and fill a new sandbox CRM with it.
+
+    Returns:
+        How many records of each object type there are.
+
+    Raises:
+        NightdeskError: There is one already and `force` is off.
+    """
+    from sandbox import company
+
+    if (folder / STORE).exists():
+        if not force:
+            raise NightdeskError(
+                "There is a sample company already",
+                where=str(folder),
+                todo="Use it as it is, or replace it with `nightdesk sandbox generate --force`.",
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    generated = company.generate(contacts=contacts, seed=seed, as_of=TODAY)
+    return company.write(generated, folder)
+
+
+def serve_forever(folder: Path, *, port: int, requests_per_10s: int, on_start: Callable[[str], None]) -> None:
+    """Serve the sandbox CRM in this process until it is told to stop.
+
+    Raises:
+        NightdeskError: There is no sample company, or the port is taken.
+    """
+    from sandbox.crm import server
+
+    store = folder / STORE
+    if not store.exists():
+        raise NightdeskError(
+            "There is no sample company yet", where=str(folder), todo="Make one with `nightdesk sandbox generate`."
+        )
+    if port and _listening(port):
+        raise NightdeskError(
+            f"Port {port} is taken",
+            where=f"127.0.0.1:{port}",
+            todo="A sandbox may be running already; otherwise choose another with --port.",
+        )
+    server.serve(store, port=port, token=TOKEN, requests_per_10s=requests_per_10s, on_start=on_start)
+
+
+@contextmanager
+def served(folder: Path, port: int = PORT) -> Iterator[str]:
+    """Serve the sandbox CRM in a process of its own while the block runs; a CRM is another machine, after all.
+
+    Yields:
+        Its URL.
+
+    Raises:
+        NightdeskError: It did not come up within 20 seconds; the message carries what it said.
+    """
+    if _listening(port):
+        raise NightdeskError(
+            f"Port {port} is taken",
+            where=f"127.0.0.1:{port}",
+            todo="Stop the sandbox that is running there (Ctrl-C in its terminal) and start the demo again.",
+        )
+    log = folder / "server.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nightdesk", "sandbox", "serve", "--port", str(port)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            deadline = time.monotonic() + 20
+            while not _listening(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise NightdeskError(
+                        f"The sandbox CRM did not start: {log.read_text().strip()[-300:] or 'it said nothing'}",
+                        where=str(log),
+                        todo="Mend what it names, then start again.",
+                    )
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def change(folder: Path, *, share: float, seed: int) -> Mapping[str, int]:
+    """Let something happen to a share of the contacts, as people and customers would.
+
+    Raises:
+        NightdeskError: There is no sample company.
+    """
+    from sandbox import company
+
+    if not (folder / STORE).exists():
+        raise NightdeskError(
+            "There is no sample company yet", where=str(folder), todo="Make one with `nightdesk sandbox generate`."
+        )
+    return company.change(folder / STORE, folder / TRUTH, share=share, seed=seed)
+
+
+def _listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,128 @@
+"""The steps that a night and single commands share: load and check, count what is due, plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from nightdesk import ledger
+from nightdesk.clock import Clock
+from nightdesk.errors import NightdeskError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from nightdesk.prepare import Project
+    from reverse_etl.plan import PlanSummary
+
+Progress = Callable[[str, str], None]
+
+
+def load_crm(project: Project, progress: Progress) -> dict[str, int]:
+    """Load what is new in the CRM and check it at the border.
+
+    Returns:
+        Rows moved per table, and rows there now as `total_<table>`.
+
+    Raises:
+        NightdeskError: The CRM cannot be read, its shape changed, or an expectation failed.
+    """
+    from sources import expectations, hubspot
+
+    settings = project.settings
+    if not settings.hubspot_token.get_secret_value():
+        raise NightdeskError(
+            "There is no token for the CRM",
+            where="NIGHTDESK_HUBSPOT_TOKEN in .env or the environment",
+            todo="Put a private-app token there, or try a sample CRM with `nightdesk demo`.",
+        )
+    report = hubspot.load(
+        hubspot.HubSpotSettings(
+            base_url=settings.hubspot_url,
+            token=settings.hubspot_token,
+            base_path=settings.hubspot_base_path,
+            namespace=project.policy.field_mapping.namespace,
+            requests_per_10s=settings.hubspot_requests_per_10s,
+        ),
+        settings.raw,
+        settings.pipelines,
+        on_progress=lambda stream, rows: progress("load", f"{stream}: {rows:,} rows"),
+    )
+    for change in report.schema_changes:
+        progress("load", change)
+    progress("check", "expectations on what was loaded")
+    expectations.check(
+        settings.raw,
+        as_of=settings.as_of,
+        previous_counts=previous_counts(project),
+        docs_dir=settings.data_dir / "data_docs",
+    )
+    return dict(report.rows_moved) | {f"total_{table}": rows for table, rows in report.rows_total.items()}
+
+
+def previous_counts(project: Project) -> dict[str, int] | None:
+    """Rows per raw table after the last finished load; None before the first."""
+    with ledger.connect(project.settings.ledger, read_only=True) as connection:
+        row = connection.execute(
+            """
+            select numbers from run_events
+            where step = 'load' and event = 'finished'
+            order by occurred_at desc limit 1
+            """
+        ).fetchone()
+    if row is None:
+        return None
+    numbers = json.loads(row[0])
+    return {name.removeprefix("total_"): int(count) for name, count in numbers.items() if name.startswith("total_")}
+
+
+def due(project: Project, select: Sequence[str] | None) -> Table:
+    """What each operation would ask now, with the estimated tokens; nothing is asked.
+
+    Raises:
+        NightdeskError: The warehouse has not been built yet, or an operation is unknown.
+    """
+    from rich.table import Table
+
+    from enrich import runner
+    from nightdesk import agents, waves
+    from nightdesk.dbt import Dbt
+
+    settings = project.settings
+    if not settings.warehouse.exists():
+        raise NightdeskError(
+            "There is no warehouse yet", where=str(settings.warehouse), todo="Run `nightdesk build` first."
+        )
+    graph = waves.read(Dbt(project.folder, settings.data_dir, settings.as_of).manifest())
+    agent = agents.make(project)
+    table = Table(
+        "operation", "selected", "due", "estimated input tokens", title="What would be asked now", title_justify="left"
+    )
+    for wave in waves.waves(graph):
+        for operation in wave:
+            if select is None or operation in select:
+                counts = runner.due(
+                    operation, warehouse=settings.warehouse, ledger=settings.ledger, agent=agent, policy=project.policy
+                )
+                table.add_row(operation, f"{counts.selected:,}", f"{counts.due:,}", f"{counts.estimated_tokens:,}")
+    return table
+
+
+def make_plan(project: Project, run_id: str, clock: Clock) -> PlanSummary:
+    """Freeze what the CRM should be told, decided by policy."""
+    from reverse_etl import plan
+    from reverse_etl.crms.hubspot import adapter
+
+    settings = project.settings
+    with adapter.open(settings.hubspot_url, settings.hubspot_token, policy=project.policy) as crm:
+        return plan.make(
+            settings.warehouse,
+            settings.ledger,
+            crm,
+            project.policy,
+            run_id=run_id,
+            as_of=settings.as_of,
+            created_by="nightdesk",
+            clock=clock,
+        )

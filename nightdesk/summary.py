@@ -1,0 +1,227 @@
+"""The morning after: one screen that says what the night did, what it cost, what waits, and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nightdesk import ledger
+from nightdesk.errors import NightdeskError
+
+if TYPE_CHECKING:
+    import duckdb
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from nightdesk.prepare import Project
+
+OUTCOMES = ("enriched", "unchanged", "gated", "insufficient_data", "rejected", "failed", "over_budget")
+_BRIEFS_SHOWN = 4
+_TRIGGERS_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    starts_at: datetime
+    account: str
+    owner: str
+    record_id: str
+    first_line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    account: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Morning:
+    """Everything the summary shows, as data.
+
+    Attributes:
+        outcomes: Operation to outcome to number of records; the outcomes of an operation add up to its records.
+        asked: Model calls (or rules-agent answers) of this run.
+        waiting: Decision to number of field changes in the newest plan.
+        denied: Deciding rule to number of field changes it denied.
+        dropped: Reason to number of things an agent said this night that nobody will see.
+    """
+
+    run_id: str
+    as_of: date
+    agent: str
+    state: str
+    started_at: datetime
+    seconds: float | None
+    outcomes: dict[str, dict[str, int]]
+    asked: int
+    tokens: int
+    cost_usd: Decimal
+    briefs: list[Brief]
+    brief_count: int
+    triggers: list[Trigger]
+    trigger_count: int
+    plan_id: str | None
+    waiting: dict[str, int]
+    records_waiting: int
+    denied: dict[str, int]
+    guards_tripped: list[str]
+    dropped: dict[str, int]
+
+
+def last_run(ledger_path: Path) -> str:
+    """The newest refresh.
+
+    Raises:
+        NightdeskError: There has been none.
+    """
+    with ledger.connect(ledger_path, read_only=True) as connection:
+        row = connection.execute(
+            "select run_id from runs where command = 'refresh' order by started_at desc limit 1"
+        ).fetchone()
+    if row is None:
+        raise NightdeskError("There has been no night yet", where=str(ledger_path), todo="Run `nightdesk refresh`.")
+    return str(row[0])
+
+
+def read(project: Project, run_id: str) -> Morning:
+    """Read what a run did from the ledger, and today's briefs and triggers from the warehouse."""
+    settings = project.settings
+    warehouse = settings.warehouse if settings.warehouse.exists() else None
+    with ledger.connect(settings.ledger, read_only=True, warehouse=warehouse) as connection:
+        return _read(connection, run_id, settings.as_of, with_warehouse=warehouse is not None)
+
+
+def numbers(project: Project, run_id: str) -> dict[str, Any]:
+    """The same as plain data, for `--output json`."""
+    from dataclasses import asdict
+
+    return asdict(read(project, run_id))
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    return connection.execute(sql, list(parameters)).fetchall()
+
+
+def _read(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: date, *, with_warehouse: bool) -> Morning:
+    ((agent, started_at, night),) = _rows(connection, "select agent, started_at, as_of from runs where run_id = ?", [run_id])
+    ends = _rows(
+        connection,
+        """
+        select event, occurred_at from run_events
+        where run_id = ? and step = 'run' and event in ('finished', 'failed')
+        order by sequence desc limit 1
+        """,
+        [run_id],
+    )
+    outcomes: dict[str, dict[str, int]] = {}
+    for operation, outcome, count in _rows(
+        connection,
+        "select operation, outcome, count(*) from outcomes where run_id = ? group by all order by all",
+        [run_id],
+    ):
+        outcomes.setdefault(operation, dict.fromkeys(OUTCOMES, 0))[outcome] = count
+    ((asked, tokens, cost),) = _rows(
+        connection,
+        """
+        select
+            count(*),
+            coalesce(sum(input_tokens + cache_read_tokens + cache_write_tokens + output_tokens), 0),
+            coalesce(sum(cost_usd), 0)
+        from attempts where run_id = ?
+        """,
+        [run_id],
+    )
+    dropped = dict(
+        _rows(
+            connection,
+            """
+            select rejections.reason, count(*)
+            from rejections inner join attempts using (attempt_id)
+            where attempts.run_id = ? group by all order by 2 desc, 1
+            """,
+            [run_id],
+        )
+    )
+    plan = _rows(connection, "select plan_id, guards from plans where kind = 'sync' order by created_at desc limit 1")
+    plan_id = plan[0][0] if plan else None
+    waiting = dict(
+        _rows(connection, "select decision, count(*) from plan_ops where plan_id = ? group by all", [plan_id])
+    )
+    ((records_waiting,),) = _rows(
+        connection,
+        """
+        select count(distinct (object_type, record_id)) from plan_ops
+        where plan_id = ? and decision <> 'denied'
+        """,
+        [plan_id],
+    )
+    denied = dict(
+        _rows(
+            connection,
+            """
+            select deciding_rule, count(*) from plan_ops
+            where plan_id = ? and decision = 'denied' group by all order by 2 desc, 1
+            """,
+            [plan_id],
+        )
+    )
+    tripped = [
+        str(row[0])
+        for row in _rows(
+            connection,
+            """
+            select guard.value ->> 'guard'
+            from plans, json_each(plans.guards) as guard
+            where plans.plan_id = ? and (guard.value ->> 'tripped')::boolean
+            """,
+            [plan_id],
+        )
+    ]
+    briefs, brief_count = _briefs(connection, as_of) if with_warehouse else ([], 0)
+    triggers, trigger_count = _triggers(connection) if with_warehouse else ([], 0)
+    return Morning(
+        run_id=run_id,
+        as_of=night,
+        agent=agent,
+        state=ends[0][0] if ends else "unfinished",
+        started_at=started_at,
+        seconds=(ends[0][1] - started_at).total_seconds() if ends else None,
+        outcomes=outcomes,
+        asked=asked,
+        tokens=int(tokens),
+        cost_usd=cost,
+        briefs=briefs,
+        brief_count=brief_count,
+        triggers=triggers,
+        trigger_count=trigger_count,
+        plan_id=plan_id,
+        waiting=waiting,
+        records_waiting=records_waiting,
+        denied=denied,
+        guards_tripped=tripped,
+        dropped=dropped,
+    )
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    return bool(
+        _rows(
+            connection,
+            "select 1 from information_schema.tables where table_catalog = 'warehouse' and table_name = ?",
+            [table],
+        )
+    )
+
+
+def _schema_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    ((schema,),) = _rows(
+        connection,
+        "select table_schema from information_schema.tables where table_catalog = 'warehouse' and table_name = ?",
+        [table],
+    )
+    return f'warehouse."{schema}"."{table}"'
