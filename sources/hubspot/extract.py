@@ -1,0 +1,277 @@
+"""Reads the CRM into the spool: every stream in its own thread, whole lists the first time, only what moved afterwards."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from nightdesk.errors import NightdeskError
+from sources.hubspot import rows
+from sources.hubspot.api import ASSOCIATION_BATCH, HubSpotApi
+from sources.hubspot.client import HubSpotClient, Json, Stopped
+from sources.hubspot.contract import Definitions, check
+from sources.hubspot.previous import Previous
+from sources.hubspot.spool import Spool
+from sources.hubspot.tables import OBJECTS, ObjectType
+
+Progress = Callable[[str, int], None]
+
+# Associations of these types are written by people all day and do not touch a record's modified stamp: read anew each time.
+SWEPT: Final = ("contacts", "deals")
+
+
+@dataclass
+class Outcome:
+    """What the streams found besides rows."""
+
+    watermarks: dict[str, datetime | None] = field(default_factory=dict)
+    rows_seen: dict[str, int] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
+
+
+class Extraction:
+    """One pass over the CRM.
+
+    Args:
+        client: HTTP.
+        previous: What is loaded already.
+        spool: Where rows go.
+        full: Read everything anew, whatever the watermarks say.
+        on_progress: Called with a stream and the rows seen so far.
+    """
+
+    def __init__(
+        self, client: HubSpotClient, previous: Previous, spool: Spool, *, full: bool, on_progress: Progress | None
+    ) -> None:
+        self._client = client
+        self._settings = client.settings
+        self._api = HubSpotApi(client)
+        self._previous = previous
+        self._spool = spool
+        self._full = full
+        self._progress = on_progress
+        self._watermarks = {} if full else previous.watermarks()
+        self._lock = threading.Lock()
+        self._emails: set[str] = set()
+        self.outcome = Outcome()
+
+    def run(self) -> Outcome:
+        """Runs all streams; the first failure stops the others and is raised.
+
+        Raises:
+            NightdeskError: wrong token, wrong URL, CRM down, changed property type, an answer of an unknown shape.
+        """
+        self._definitions = self._read_definitions()
+        with ThreadPoolExecutor(max_workers=len(OBJECTS) + 2, thread_name_prefix="hubspot") as pool:
+            objects = {kind.name: pool.submit(self._object_stream, kind) for kind in OBJECTS}
+            futures = [
+                *objects.values(),
+                pool.submit(self._owners_stream),
+                pool.submit(self._pipelines_stream),
+            ]
+            self._settle(futures)
+            # Consent is asked for every address, every night: nothing else tells reliably that one changed.
+            self._settle([pool.submit(self._unsubscribes, some) for some in self._address_batches()])
+        self._spool.finish()
+        return self.outcome
+
+    def _settle(self, futures: Sequence[Future[None]]) -> None:
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        if not any(future.exception() for future in done):
+            return
+        self._client.stopped.set()
+        wait(futures)
+        errors = [error for future in futures if (error := future.exception()) and not isinstance(error, Stopped)]
+        for error in errors:
+            if isinstance(error, NightdeskError):
+                raise error
+        for error in errors:
+            if isinstance(error, (KeyError, TypeError, ValueError, AttributeError)):
+                raise NightdeskError(
+                    f"The CRM sent a record the loader cannot read: {type(error).__name__} {error}",
+                    where=self._settings.base_url,
+                    todo="Check that base_url and base_path lead to HubSpot's API; if they do, report this.",
+                ) from error
+            raise error
+
+    # -- what the CRM is like ------------------------------------------------------------------------------------------
+
+    def _read_definitions(self) -> dict[str, Definitions]:
+        before = self._previous.property_types()
+        with ThreadPoolExecutor(max_workers=self._settings.in_flight) as pool:
+            first = OBJECTS[0]  # alone: a wrong URL or token is then one request and one message
+            answers = {first.name: self._api.properties(first.name)}
+            answers |= dict(
+                zip(
+                    [kind.name for kind in OBJECTS[1:]],
+                    pool.map(self._api.properties, [kind.name for kind in OBJECTS[1:]]),
+                    strict=True,
+                )
+            )
+        found: dict[str, Definitions] = {}
+        for kind in OBJECTS:
+            definitions = check(
+                kind,
+                answers[kind.name],
+                before,
+                namespace=self._settings.namespace,
+                accepted=self._settings.accept_type_changes,
+            )
+            self._spool.add("property_definitions", definitions.rows)
+            self.outcome.changes.extend(definitions.changes)
+            found[kind.name] = definitions
+        return found
+
+    # -- records -------------------------------------------------------------------------------------------------------
+
+    def _object_stream(self, kind: ObjectType) -> None:
+        self._archived(kind)
+        watermark = self._watermarks.get(kind.name)
+        if watermark is None:
+            self._everything(kind)
+        else:
+            self._changes(kind, watermark)
+
+    def _archived(self, kind: ObjectType) -> None:
+        for page in self._api.list_objects(kind.name, self._wanted(kind), archived=True):
+            archived = [{**record, "archived": True} for record in page]
+            self._spool.add(kind.name, rows.object_rows(kind, archived))
+            self._spool.add("deletions", rows.deletion_rows(kind, archived))
+
+    def _everything(self, kind: ObjectType) -> None:
+        # The watermark is the CRM's newest stamp *before* listing: a record modified while we list is found again later.
+        newest = self._api.newest_stamp(kind.name, kind.stamp)
+        self._spool.add("_full", [(kind.name,)])
+        self.outcome.watermarks[kind.name] = newest
+        inline = kind.associated if all((kind.name, to) in rows.DEFAULT_LINKS for to in kind.associated) else ()
+        pages = self._api.list_objects(kind.name, self._wanted(kind), history=self._history(kind), associations=inline)
+        waiting: list[str] = []
+        for page in pages:
+            self._records(kind, page)
+            self._spool.add("_listed", [(kind.name, str(record["id"])) for record in page])
+            self._spool.add("_refreshed", [(kind.name, str(record["id"])) for record in page])
+            waiting += self._inline(kind, page) if inline else [str(record["id"]) for record in page]
+            if len(waiting) >= ASSOCIATION_BATCH:
+                self._links(kind, waiting[:ASSOCIATION_BATCH])
+                waiting = waiting[ASSOCIATION_BATCH:]
+        self._links(kind, waiting)
+
+    def _inline(self, kind: ObjectType, page: Sequence[Json]) -> list[str]:
+        """Spools the associations inside the records; returns the ids that need the v4 endpoint to tell."""
+        unclear: list[str] = []
+        for record in page:
+            links = rows.inline_links(kind, record)
+            if links is None:
+                unclear.append(str(record["id"]))
+                continue
+            for to_type in kind.associated:
+                names = {rows.DEFAULT_LINKS[(kind.name, to_type)]}
+                some = [link for link in links if link.type_id in names]
+                self._spool.add("associations", rows.link_rows(kind.name, to_type, some))
+        return unclear
+
+    def _changes(self, kind: ObjectType, watermark: datetime) -> None:
+        changed: set[str] = set()
+        newest = watermark
+        for page in self._api.modified_since(kind.name, kind.stamp, self._search_start(kind, watermark)):
+            newest = max([newest, *(stamp for _, stamp in page)])
+            known = self._previous.stamps(kind.name, [one for one, _ in page])
+            # A stamp equal to the one loaded is the same version, seen again through the overlap.
+            fresh = [one for one, stamp in page if known.get(one) != stamp and one not in changed]
+            changed.update(fresh)
+            self._reread(kind, list(dict.fromkeys(fresh)))
+        self.outcome.watermarks[kind.name] = newest
+        if kind.name in SWEPT:
+            rest = [one for one in self._previous.ids(kind.name) if one not in changed]
+            self._spool.add("_refreshed", [(kind.name, one) for one in rest])
+            self._links(kind, rest)
+
+    def _search_start(self, kind: ObjectType, watermark: datetime) -> datetime:
+        return watermark - timedelta(seconds=self._settings.overlap_seconds)
+
+    def _reread(self, kind: ObjectType, ids: Sequence[str]) -> None:
+        """Reads records as they are now (search may be behind), with history and all associations."""
+        if not ids:
+            return
+        for page in self._api.read_objects(kind.name, ids, self._wanted(kind), self._history(kind)):
+            self._records(kind, page)
+            self._spool.add("_refreshed", [(kind.name, str(record["id"])) for record in page])
+        self._links(kind, ids)
+
+    def _records(self, kind: ObjectType, page: Sequence[Json]) -> None:
+        definitions = self._definitions[kind.name]
+        self._spool.add(kind.name, rows.object_rows(kind, page))
+        self._spool.add("merges", rows.merge_rows(kind, page))
+        self._spool.add("property_history", rows.history_rows(kind, page))
+        if definitions.namespaced:
+            blanks = self._previous.has_namespaced(kind.name)
+            self._spool.add(
+                "namespaced_values", rows.namespaced_rows(kind, page, definitions.namespaced, blanks=blanks)
+            )
+        if kind.name == "contacts":
+            emails = {email.strip().lower() for record in page if (email := record["properties"].get("email"))}
+            with self._lock:
+                self._emails |= emails
+        self._saw(kind.name, len(page))
+
+    def _links(self, kind: ObjectType, ids: Sequence[str]) -> None:
+        if not ids:
+            return
+        for to_type in kind.associated:
+            links = list(self._api.associations(kind.name, to_type, ids))  # all requests before the spool's lock
+            self._spool.add("associations", rows.link_rows(kind.name, to_type, links))
+
+    def _wanted(self, kind: ObjectType) -> list[str]:
+        definitions = self._definitions[kind.name]
+        return [*definitions.present, *definitions.namespaced]
+
+    def _history(self, kind: ObjectType) -> list[str]:
+        present = set(self._definitions[kind.name].present)
+        return [name for name in kind.history if name in present]
+
+    # -- the rest ------------------------------------------------------------------------------------------------------
+
+    def _owners_stream(self) -> None:
+        for archived in (False, True):
+            for page in self._api.owners(archived=archived):
+                self._saw("owners", self._spool.add("owners", rows.owner_rows(page, archived=archived)))
+
+    def _pipelines_stream(self) -> None:
+        pipelines = self._api.pipelines("deals")
+        self._saw("pipelines", self._spool.add("pipelines", rows.pipeline_rows("deals", pipelines)))
+        self._spool.add("pipeline_stages", rows.stage_rows("deals", pipelines))
+
+    def _address_batches(self) -> list[list[str]]:
+        addresses = sorted(self._emails | self._previous.emails())
+        return [addresses[start : start + 1000] for start in range(0, len(addresses), 1000)]
+
+    def _unsubscribes(self, addresses: Sequence[str]) -> None:
+        for results in self._api.unsubscribed(addresses):
+            self._spool.add("unsubscribes", rows.unsubscribe_rows(results))
+        self._spool.add("_asked", [(address,) for address in addresses])
+        self._saw("unsubscribes", len(addresses))
+
+    def _saw(self, stream: str, count: int) -> None:
+        with self._lock:
+            total = self.outcome.rows_seen.get(stream, 0) + count
+            self.outcome.rows_seen[stream] = total
+            if self._progress is not None:
+                self._progress(stream, total)
+
+
+def watermark_rows(outcome: Outcome, loaded_at: datetime) -> list[tuple[str, str | None, str, str]]:
+    """Rows of `load_watermarks`: one per stream."""
+    streams = sorted({*outcome.watermarks, *outcome.rows_seen})
+    return [
+        (
+            stream,
+            stamp.astimezone(UTC).isoformat() if (stamp := outcome.watermarks.get(stream)) else None,
+            str(outcome.rows_seen.get(stream, 0)),
+            loaded_at.astimezone(UTC).isoformat(),
+        )
+        for stream in streams
+    ]

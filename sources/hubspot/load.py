@@ -1,0 +1,100 @@
+"""One load: finish what was interrupted, read what moved, write it, say what was done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nightdesk.errors import NightdeskError
+from sources.hubspot.schema import ensure_tables
+from sources.hubspot.settings import HubSpotSettings, LoadReport
+from sources.hubspot.tables import DATASET, TABLES
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+def load(
+    settings: HubSpotSettings,
+    raw_path: Path,
+    pipelines_dir: Path,
+    on_progress: Callable[[str, int], None] | None = None,
+    *,
+    full: bool = False,
+    transport: httpx2.BaseTransport | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> LoadReport:
+    """Brings raw.duckdb up to what the CRM says now. May be killed at any moment and started again.
+
+    Args:
+        settings: How to reach the CRM.
+        raw_path: The raw database; created when missing.
+        pipelines_dir: Working directory of the load; may be deleted between loads.
+        on_progress: Called (from several threads, one at a time) with a stream's name and the rows seen so far.
+        full: Read everything anew. Also finds associations of engagements that changed alone, and records deleted for good.
+        transport: HTTP transport for tests.
+        clock: Now, for `load_watermarks.loaded_at`.
+
+    Raises:
+        NightdeskError: wrong token, wrong URL, CRM down, changed property type, unreadable value, file in use.
+    """
+    from filelock import FileLock, Timeout
+
+    from sources.hubspot.client import HubSpotClient
+    from sources.hubspot.extract import Extraction, watermark_rows
+    from sources.hubspot.pipeline import Loader
+    from sources.hubspot.previous import Previous
+    from sources.hubspot.settle import Settlement
+    from sources.hubspot.spool import Spool
+
+    started = time.monotonic()
+    pipelines_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(pipelines_dir / "load.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise NightdeskError(
+            "Another load is running", where=str(pipelines_dir), todo="Wait for it to end, then load again."
+        ) from error
+    try:
+        ensure_tables(raw_path)
+        loader = Loader(raw_path, pipelines_dir)
+        loader.finish_pending()
+        spool = Spool(pipelines_dir / "spool")
+        try:
+            with HubSpotClient(settings, transport=transport) as client:
+                with Previous(raw_path) as previous:
+                    extraction = Extraction(client, previous, spool, full=full, on_progress=on_progress)
+                    outcome = extraction.run()
+                requests = client.requests
+            spool.add("load_watermarks", watermark_rows(outcome, clock()))
+            spool.finish()
+            with Settlement(spool.folder, raw_path) as settlement:
+                settlement.check_values()
+                counts = settlement.counts()
+                loader.run(counts, settlement.batches, settlement.close)
+        finally:
+            spool.remove()
+        return LoadReport(
+            rows_moved=counts,
+            rows_total=_totals(raw_path),
+            requests=requests,
+            seconds=round(time.monotonic() - started, 3),
+            schema_changes=outcome.changes,
+        )
+    finally:
+        lock.release()
+
+
+def _totals(raw_path: Path) -> dict[str, int]:
+    import duckdb
+
+    connection = duckdb.connect(str(raw_path), read_only=True)
+    try:
+        sql = " union all ".join(f"select '{name}', count(*) from {DATASET}.\"{name}\"" for name in TABLES)
+        return {str(name): int(count) for name, count in connection.execute(sql).fetchall()}
+    finally:
+        connection.close()

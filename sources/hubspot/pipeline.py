@@ -1,0 +1,171 @@
+"""The dlt side of a load: one resource per table, merged by primary key into dataset `hubspot` of raw.duckdb."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nightdesk.errors import NightdeskError
+from sources.hubspot.tables import DATASET, DECIMALS, REMOVED, TABLES, Kind, Table
+
+if TYPE_CHECKING:
+    import dlt
+    import pyarrow as pa
+
+PIPELINE: Final = "nightdesk_hubspot"
+
+_DATA_TYPES: Final[dict[Kind, str]] = {
+    "text": "text",
+    "bool": "bool",
+    "bigint": "bigint",
+    "timestamp": "timestamp",
+    "money": "decimal",
+    "probability": "decimal",
+}
+
+# Set before dlt is imported: it reads the environment when its runtime starts.
+_ENVIRONMENT: Final = {
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "CRITICAL",
+    "NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID": "true",
+    "LOAD__TRUNCATE_STAGING_DATASET": "true",
+    "LOAD__DELETE_COMPLETED_JOBS": "true",
+    "LOAD__WORKERS": "1",
+    "NORMALIZE__WORKERS": "1",
+}
+
+# Evolve: a new release may add tables and columns. Freeze: a column never changes its type silently.
+_CONTRACT: Final = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}
+
+
+class Loader:
+    """Completes what an interrupted load left, then writes one load package.
+
+    Args:
+        raw_path: The raw database.
+        pipelines_dir: dlt's working directory; may be deleted between loads.
+    """
+
+    def __init__(self, raw_path: Path, pipelines_dir: Path) -> None:
+        os.environ.update(_ENVIRONMENT)
+        import dlt
+
+        self._dlt = dlt
+        self._raw_path = raw_path
+        self._dir = pipelines_dir
+        self._pipeline: dlt.Pipeline | None = None
+
+    def _new_pipeline(self) -> dlt.Pipeline:
+        self._dir.mkdir(parents=True, exist_ok=True)
+        return self._dlt.pipeline(
+            PIPELINE,
+            pipelines_dir=str(self._dir),
+            destination=self._dlt.destinations.duckdb(str(self._raw_path)),
+            dataset_name=DATASET,
+        )
+
+    def finish_pending(self) -> bool:
+        """Loads the packages a killed load left complete; drops what was incomplete. Returns whether anything was loaded.
+
+        A package is complete once normalised. Dropping is safe: watermarks live in the raw database and count only when dlt
+        marked their load complete, so whatever is dropped is read from the CRM again.
+        """
+        import shutil
+
+        folder = self._dir / PIPELINE
+        if not folder.exists():
+            return False
+        try:
+            pipeline = self._new_pipeline()
+            if pipeline.list_normalized_load_packages():
+                pipeline.load()
+                return True
+            if not pipeline.has_pending_data:
+                return False
+        except Exception as error:
+            if _is_locked(error):
+                raise _translated(error, self._raw_path) from error
+            # A package torn by the kill cannot be trusted; its rows are still in the CRM.
+        shutil.rmtree(folder, ignore_errors=True)
+        return False
+
+    def run(
+        self, counts: Mapping[str, int], batches: Callable[[str], Iterator[pa.Table]], release: Callable[[], None]
+    ) -> None:
+        """Writes the moved rows of every table as one package.
+
+        Args:
+            counts: Moved rows per table; tables with none are left alone.
+            batches: Arrow tables of a table's moved rows.
+            release: Called after extraction, before the raw database is opened for writing.
+        """
+        pipeline = self._new_pipeline()
+        # Every table is declared each time, so the stored schema does not depend on what happened to move.
+        resources = [self._resource(TABLES[name], batches if count else _nothing) for name, count in counts.items()]
+        source = self._dlt.source(lambda: resources, name=DATASET)()
+        try:
+            pipeline.extract(source, loader_file_format="parquet")
+            release()
+            pipeline.normalize()
+            pipeline.load()
+        except Exception as error:
+            raise _translated(error, self._raw_path) from error
+
+    def _resource(self, table: Table, batches: Callable[[str], Iterator[pa.Table]]) -> Any:
+        return self._dlt.resource(
+            lambda: batches(table.name),
+            name=table.name,
+            primary_key=table.key,
+            write_disposition={"disposition": "merge", "strategy": "delete-insert"},
+            columns=columns(table),
+            schema_contract=_CONTRACT,
+            file_format="parquet",
+        )
+
+
+def columns(table: Table) -> list[dict[str, Any]]:
+    """dlt's column hints for a table."""
+    hints: list[dict[str, Any]] = []
+    for column in table.columns:
+        hint: dict[str, Any] = {
+            "name": column.name,
+            "data_type": _DATA_TYPES[column.kind],
+            "nullable": column.name not in table.key,
+        }
+        if column.kind in DECIMALS:
+            hint["precision"], hint["scale"] = DECIMALS[column.kind]
+        hints.append(hint)
+    hints.append({"name": REMOVED, "data_type": "bool", "nullable": True, "hard_delete": True})
+    return hints
+
+
+def _nothing(_: str) -> Iterator[pa.Table]:
+    yield from ()
+
+
+def _is_locked(error: BaseException) -> bool:
+    seen: BaseException | None = error
+    while seen is not None:
+        if "Could not set lock" in str(seen) or "Conflicting lock" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _translated(error: Exception, raw_path: Path) -> NightdeskError:
+    if _is_locked(error):
+        return NightdeskError(
+            "The raw database is in use by another process",
+            where=str(raw_path),
+            todo="Wait for the other load or build to end, then load again; what was read is kept.",
+        )
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return NightdeskError(
+        f"dlt could not load the rows: {str(cause).splitlines()[0][:300]}",
+        where=str(raw_path),
+        todo="Free disk space or fix what the message names, then load again; nothing is lost.",
+    )

@@ -1,0 +1,123 @@
+"""What the raw database already holds: watermarks of finished loads, stamps of known records, property types."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from sources.hubspot.schema import unreadable
+from sources.hubspot.tables import DATASET
+
+
+class Previous:
+    """Read-only questions to raw.duckdb. Thread-safe. Close before dlt writes: a file has one kind of reader at a time."""
+
+    def __init__(self, raw_path: Path) -> None:
+        try:
+            self._connection = duckdb.connect(str(raw_path), read_only=True)
+        except duckdb.Error as error:
+            raise unreadable(raw_path, error) from error
+        self._connection.execute("set timezone = 'UTC'")
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Previous:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _all(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        with self._lock:
+            return self._connection.execute(sql, list(parameters)).fetchall()
+
+    def watermarks(self) -> dict[str, datetime]:
+        """Stream -> watermark, of loads that dlt marked complete.
+
+        A load that died after its watermark but before its rows is not in `_dlt_loads`; its stream is then listed in full.
+        """
+        if not self._all(
+            "select 1 from duckdb_tables() where schema_name = ? and table_name = '_dlt_loads'", (DATASET,)
+        ):
+            return {}
+        rows = self._all(
+            f"""
+            select stream, watermark
+            from {DATASET}.load_watermarks
+            where watermark is not null
+                and _dlt_load_id in (select load_id from {DATASET}._dlt_loads where status = 0)
+            """
+        )
+        return {str(stream): _utc(watermark) for stream, watermark in rows}
+
+    def stamps(self, object_type: str, ids: Sequence[str]) -> dict[str, datetime]:
+        """Id -> latest modification already loaded, our own writes included, of the records among `ids` that are known."""
+        rows = self._all(
+            f"""
+            select objects.id, greatest(objects.updated_at, max(written.updated_at))
+            from {DATASET}."{object_type}" as objects
+            left join {DATASET}.namespaced_values as written
+                on written.object_type = ? and written.object_id = objects.id
+            where objects.id in (select unnest(?)) and not coalesce(objects.archived, false)
+            group by objects.id, objects.updated_at
+            """,
+            (object_type, list(ids)),
+        )
+        return {str(one): _utc(stamp) for one, stamp in rows if stamp is not None}
+
+    def count(self, object_type: str) -> int:
+        """Rows of a table that are not archived."""
+        return int(str(self._all(f'select count(*) from {DATASET}."{object_type}" where not archived')[0][0]))
+
+    def ids(self, object_type: str) -> list[str]:
+        """Ids of the records that are not archived."""
+        return [
+            str(row[0]) for row in self._all(f'select id from {DATASET}."{object_type}" where not archived order by 1')
+        ]
+
+    def emails(self) -> set[str]:
+        """Addresses of the contacts that are not archived."""
+        rows = self._all(f"select distinct email from {DATASET}.contacts where not archived and email <> ''")
+        return {str(row[0]) for row in rows}
+
+    def has_namespaced(self, object_type: str) -> bool:
+        """Whether any record of the type carries a namespaced value."""
+        sql = f"select 1 from {DATASET}.namespaced_values where object_type = ? limit 1"
+        return bool(self._all(sql, (object_type,)))
+
+    def property_types(self) -> dict[tuple[str, str], str]:
+        """(object type, property) -> type, as of the last load."""
+        rows = self._all(f"select object_type, name, type from {DATASET}.property_definitions")
+        return {(str(a), str(b)): str(c) for a, b, c in rows}
+
+    def known_between(self, object_type: str, since: datetime, until: datetime) -> dict[str, datetime]:
+        """Known, unarchived records whose latest known modification lies in [since, until]."""
+        rows = self._all(
+            f"""
+            with stamped as (
+                select objects.id, greatest(objects.updated_at, max(written.updated_at)) as stamp
+                from {DATASET}."{object_type}" as objects
+                left join {DATASET}.namespaced_values as written
+                    on written.object_type = ? and written.object_id = objects.id
+                where not coalesce(objects.archived, false)
+                group by objects.id, objects.updated_at
+            )
+
+            select id, stamp from stamped where stamp between ? and ?
+            """,
+            (object_type, since, until),
+        )
+        return {str(one): _utc(stamp) for one, stamp in rows}
+
+
+def _utc(value: object) -> datetime:
+    if not isinstance(value, datetime):
+        raise TypeError(value)
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
