@@ -11,14 +11,14 @@ create table meta (key text primary key, value text not null) without rowid;
 create table objects (
     object_type text not null,
     id integer not null,
-    properties text not null,           -- JSON object, values are strings
     created_at integer not null,
     updated_at integer not null,
     archived_at integer,                -- null while the record is live
-    merged_into integer                 -- id of the survivor once the record was merged away
+    merged_into integer,                -- id of the survivor once the record was merged away
+    properties text not null            -- JSON object, values are strings; last, so that scans skip the long texts
 );
 create unique index objects_by_id on objects (object_type, id);
-create index objects_by_update on objects (object_type, updated_at, id);
+create index objects_by_update on objects (object_type, updated_at, id, archived_at);
 create table counters (object_type text primary key, next_id integer not null) without rowid;
 
 -- Every value of a property that is unique per record (contacts' email, custom unique properties), live records only.
@@ -82,7 +82,7 @@ create table journal (
     received_at integer not null,
     method text not null,
     path text not null,
-    action text not null,               -- set | create | archive | restore | merge | erase | associate | dissociate | define
+    action text not null,   -- set | create | archive | merge | erase | associate | dissociate | define
     object_type text not null,
     object_id text not null,
     property text not null,             -- '' on rows about the record itself

@@ -137,7 +137,7 @@ def _object_row(item: SeedObject, known: dict[str, object]) -> tuple[object, ...
     merged = None if item.merged_into is None else int(item.merged_into)
     if merged is not None and archived is None:
         archived = updated  # a record merged away is never live
-    return (item.object_type, int(item.id), dump(properties), created, updated, archived, merged)
+    return (item.object_type, int(item.id), created, updated, archived, merged, dump(properties))
 
 
 def _history_rows(item: SeedObject) -> Iterator[tuple[object, ...]]:

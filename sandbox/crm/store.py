@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,16 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nightdesk.errors import NightdeskError
 from sandbox.crm import catalog
-from sandbox.crm.clock import Clock, SandboxClock, from_ms, iso, to_ms
+from sandbox.crm.clock import Clock, SandboxClock, iso, to_ms
 from sandbox.crm.schema import DDL, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from sandbox.crm.writes import Origin, Writer
     from sandbox.records import SeedCompany
+
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ class Store:
         self.search_lag_ms = 0
         self._given_clock = clock
         self._own_clock: SandboxClock | None = None
-        self._definitions: dict[str, dict[str, dict[str, Any]]] = {}
+        self._cache: dict[str, Any] = {}
         self._data_version = -1
 
     # -- life cycle ------------------------------------------------------------------------------------------------
@@ -217,24 +221,31 @@ class Store:
 
     # -- definitions -----------------------------------------------------------------------------------------------
 
-    def definitions(self, object_type: str) -> dict[str, dict[str, Any]]:
-        """Live property definitions by name, in HubSpot's shape. Cached until any connection commits a change."""
+    def cached(self, key: str, build: Callable[[], T]) -> T:
+        """What `build()` answered last time, until any connection commits a change of definitions or settings."""
         version = self.connection.execute("pragma data_version").fetchone()[0]
         if version != self._data_version:
-            self._definitions.clear()
+            self._cache.clear()
             self._data_version = version
-        found = self._definitions.get(object_type)
-        if found is None:
+        if key not in self._cache:
+            self._cache[key] = build()
+        return self._cache[key]
+
+    def forget_cache(self) -> None:
+        """Drops the cache after this connection changed a definition; other connections notice by themselves."""
+        self._cache.clear()
+
+    def definitions(self, object_type: str) -> dict[str, dict[str, Any]]:
+        """Live property definitions by name, in HubSpot's shape."""
+
+        def build() -> dict[str, dict[str, Any]]:
             rows = self.connection.execute(
                 "select name, definition from properties where object_type = ? and archived = 0 order by name",
                 (object_type,),
             )
-            found = self._definitions[object_type] = {name: json.loads(text) for name, text in rows}
-        return found
+            return {name: json.loads(text) for name, text in rows}
 
-    def forget_definitions(self) -> None:
-        """Drops the cache after this connection changed a definition."""
-        self._definitions.clear()
+        return self.cached(f"definitions {object_type}", build)
 
     def pipelines(self, object_type: str) -> list[dict[str, Any]]:
         rows = self.connection.execute("select definition from pipelines where object_type = ?", (object_type,))
@@ -358,7 +369,19 @@ def _connect(path: Path) -> sqlite3.Connection:
     )  # with WAL: a killed process loses nothing, a power cut the last writes
     connection.execute("pragma cache_size = -65536")
     connection.execute("pragma mmap_size = 268435456")
+    connection.create_function("fold", 1, _fold, deterministic=True)
+    connection.create_function("has_token", 2, _has_token, deterministic=True)
     return connection
 
 
-__all__ = ["COLUMNS", "HistoryRow", "Record", "Store", "dump", "from_ms", "to_record", "unique_names"]
+def _fold(value: str | None) -> str | None:
+    """Case-insensitive form of a text, for search."""
+    return None if value is None else value.casefold()
+
+
+def _has_token(value: str | None, pattern: str) -> bool | None:
+    """Whether a text contains a word, or a run of words; `*` in the pattern stands for any part of a word."""
+    if value is None:
+        return None
+    words = re.escape(pattern.casefold()).replace(r"\*", r"\w*")
+    return re.search(rf"(?<!\w){words}(?!\w)", value.casefold()) is not None
