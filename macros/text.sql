@@ -1,0 +1,29 @@
+{#- Text as the CRM's users meant it: no blanks around it, nothing instead of an empty string. -#}
+{% macro clean(expression) -%}
+    nullif(trim({{ expression }}), '')
+{%- endmacro %}
+
+{#- The canonical id of a CRM record: `hubspot:contact:123`. Null stays null. -#}
+{% macro record_id(record_type, expression) -%}
+    'hubspot:{{ record_type }}:' || {{ expression }}
+{%- endmacro %}
+
+{#- The canonical id where the object type is a column with HubSpot's plural name. -#}
+{% macro record_id_of(object_type, expression) -%}
+    'hubspot:'
+    || case {{ object_type }}
+        when 'companies' then 'company'
+        else regexp_replace({{ object_type }}, 's$', '')
+    end
+    || ':' || {{ expression }}
+{%- endmacro %}
+
+{#- The UTC day of a point in time. -#}
+{% macro utc_date(expression) -%}
+    cast(timezone('UTC', {{ expression }}) as date)
+{%- endmacro %}
+
+{#- One line of text: white space of any kind becomes one blank; nothing instead of nothing to read. -#}
+{% macro single_line(expression) -%}
+    nullif(trim(regexp_replace({{ expression }}, '\s+', ' ', 'g')), '')
+{%- endmacro %}

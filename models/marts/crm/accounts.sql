@@ -1,0 +1,58 @@
+-- One row per live company: merged-away and archived ones are gone.
+with
+
+companies as (
+
+    select * from {{ ref('stg_hubspot__companies') }}
+
+),
+
+merged as (
+
+    select merged_record_id from {{ ref('merged_records') }}
+
+),
+
+deletions as (
+
+    select record_id from {{ ref('stg_hubspot__deletions') }}
+
+),
+
+final as (
+
+    select
+        -- ids
+        companies.account_id,
+        companies.source_record_id,
+        companies.owner_id,
+
+        -- text
+        companies.account_name,
+        companies.domain,
+        companies.industry,
+        companies.country,
+        companies.city,
+        companies.description,
+        companies.lifecycle_stage,
+
+        -- numerics
+        companies.employee_count,
+        companies.annual_revenue,
+
+        -- timestamps
+        companies.created_at,
+        companies.updated_at
+    from companies
+    left join merged
+        on companies.account_id = merged.merged_record_id
+    left join deletions
+        on companies.account_id = deletions.record_id
+    where
+        not companies.is_archived
+        and merged.merged_record_id is null
+        and deletions.record_id is null
+
+)
+
+select * from final

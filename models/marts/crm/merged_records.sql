@@ -1,0 +1,55 @@
+-- One row per record that was merged away: the live record that now stands for it, over any number of merges.
+with recursive
+
+merges as (
+
+    select
+        object_type,
+        merged_record_id,
+        surviving_record_id
+    from {{ ref('stg_hubspot__merges') }}
+
+),
+
+chains as (
+
+    select
+        object_type,
+        merged_record_id,
+        surviving_record_id,
+        1 as merge_count
+    from merges
+
+    union all
+
+    select
+        chains.object_type,
+        chains.merged_record_id,
+        merges.surviving_record_id,
+        chains.merge_count + 1 as merge_count
+    from chains
+    inner join merges
+        on chains.surviving_record_id = merges.merged_record_id
+    -- A circle of merges cannot happen in a CRM; were it to, the build must still end.
+    where chains.merge_count < 50
+
+),
+
+final as (
+
+    select
+        object_type,
+        merged_record_id,
+        surviving_record_id,
+        merge_count
+    from chains
+    where merged_record_id <> surviving_record_id
+    qualify
+        row_number() over (
+            partition by merged_record_id
+            order by merge_count desc, surviving_record_id asc
+        ) = 1
+
+)
+
+select * from final

@@ -1,0 +1,319 @@
+-- One row per contact and way in which they said no (policies/suppression.yml). Global: whoever shares the address is
+-- out as well. For good: an answer that once heard a no keeps counting until a person lifts it.
+with
+
+sources as (
+
+    select
+        list_name,
+        item
+    from {{ ref('stg_policy__lists') }}
+    where list_name like 'suppression\_%' escape '\'
+
+),
+
+-- Without a policy every source of the CRM itself counts: unknown consent is a no.
+always as (
+
+    select count(*) = 0 as is_without_policy
+    from {{ ref('stg_policy__current') }}
+
+),
+
+merged as (
+
+    select
+        merged_record_id,
+        surviving_record_id
+    from {{ ref('merged_records') }}
+
+),
+
+staged_contacts as (
+
+    select
+        coalesce(merged.surviving_record_id, contacts.contact_id) as contact_id,
+        contacts.email,
+        contacts.is_email_opted_out,
+        contacts.lead_status,
+        contacts.updated_at
+    from {{ ref('stg_hubspot__contacts') }} as contacts
+    left join merged
+        on contacts.contact_id = merged.merged_record_id
+
+),
+
+addresses as (
+
+    select
+        email,
+        contact_id
+    from {{ ref('int_contact_addresses') }}
+
+),
+
+documents as (
+
+    select
+        document_id,
+        author_email,
+        contact_id,
+        occurred_at
+    from {{ ref('documents') }}
+
+),
+
+from_contacts as (
+
+    select
+        staged_contacts.contact_id,
+        staged_contacts.email,
+        'contact_property' as source,
+        'hs_email_optout = true' as evidence,
+        staged_contacts.contact_id as evidence_id,
+        staged_contacts.updated_at as opted_out_at
+    from staged_contacts
+    cross join always
+    where
+        staged_contacts.is_email_opted_out
+        and (
+            always.is_without_policy
+            or exists (
+                select 1
+                from sources
+                where sources.list_name = 'suppression_contact_property'
+            )
+        )
+
+),
+
+from_lead_status as (
+
+    select
+        staged_contacts.contact_id,
+        staged_contacts.email,
+        'lead_status' as source,
+        'hs_lead_status = ' || staged_contacts.lead_status as evidence,
+        staged_contacts.contact_id as evidence_id,
+        staged_contacts.updated_at as opted_out_at
+    from staged_contacts
+    inner join sources
+        on
+            sources.list_name = 'suppression_lead_status'
+            and staged_contacts.lead_status = sources.item
+
+),
+
+from_subscriptions as (
+
+    select
+        cast(null as varchar) as contact_id,
+        unsubscribes.email,
+        'subscription_status' as source,
+        'unsubscribed from all email'
+        || coalesce(' (' || unsubscribes.unsubscribe_source || ')', '') as evidence,
+        unsubscribes.email as evidence_id,
+        unsubscribes.changed_at as opted_out_at
+    from {{ ref('stg_hubspot__unsubscribes') }} as unsubscribes
+    cross join always
+    where
+        unsubscribes.is_unsubscribed
+        and (
+            always.is_without_policy
+            or exists (
+                select 1
+                from sources
+                where sources.list_name = 'suppression_subscription_status'
+            )
+        )
+
+),
+
+classed_replies as (
+
+    select
+        published.document_id,
+        published.answer_id
+    from {{ ref('published_reply_class') }} as published
+
+    union
+
+    select
+        record_id as document_id,
+        answer_id
+    from {{ ref('stg_ledger__answers') }}
+    where operation = 'reply_class'
+
+),
+
+from_replies as (
+
+    select
+        documents.contact_id,
+        documents.author_email as email,
+        'reply_class' as source,
+        judgements."level"
+        || coalesce(': "' || min(evidence.quote) || '"', '') as evidence,
+        documents.document_id as evidence_id,
+        documents.occurred_at as opted_out_at
+    from classed_replies
+    inner join {{ ref('stg_ledger__judgements') }} as judgements
+        on
+            classed_replies.answer_id = judgements.answer_id
+            and judgements.component = 'reply_class'
+    inner join sources
+        on
+            sources.list_name = 'suppression_reply_class'
+            and judgements."level" = sources.item
+    inner join documents
+        on classed_replies.document_id = documents.document_id
+    left join {{ ref('stg_ledger__evidence') }} as evidence
+        on
+            judgements.answer_id = evidence.answer_id
+            and evidence.item_kind = 'judgement'
+            and judgements.component = evidence.item_key
+    group by
+        documents.contact_id,
+        documents.author_email,
+        judgements."level",
+        documents.document_id,
+        documents.occurred_at
+
+),
+
+from_facts as (
+
+    select
+        facts.contact_id,
+        -- An email speaks for its sender, whichever account it was filed under.
+        case when facts.document_type = 'email' then documents.author_email end
+            as email,
+        'fact' as source,
+        '"' || facts.quote || '"' as evidence,
+        facts.document_id as evidence_id,
+        facts.occurred_at as opted_out_at
+    from {{ ref('int_facts_resolved') }} as facts
+    inner join sources
+        on
+            sources.list_name = 'suppression_fact'
+            and facts.predicate = sources.item
+    inner join documents
+        on facts.document_id = documents.document_id
+    where facts.author_side = 'theirs' and facts.polarity = 'affirmed'
+
+),
+
+from_ledger as (
+
+    select
+        suppression.contact_id,
+        cast(null as varchar) as email,
+        suppression.source,
+        coalesce('"' || suppression.quote || '"', 'recorded earlier') as evidence,
+        suppression.evidence_id,
+        suppression.suppressed_at as opted_out_at
+    from {{ ref('stg_ledger__suppression') }} as suppression
+
+),
+
+said_no as (
+
+    select * from from_contacts
+
+    union all by name
+
+    select * from from_lead_status
+
+    union all by name
+
+    select * from from_subscriptions
+
+    union all by name
+
+    select * from from_replies
+
+    union all by name
+
+    select * from from_facts
+
+    union all by name
+
+    select * from from_ledger
+
+),
+
+-- The address of a no, and the addresses of the contact who said it: all who share one are meant.
+meant as (
+
+    select
+        said_no.*,
+        coalesce(merged.surviving_record_id, said_no.contact_id) as meant_contact_id
+    from said_no
+    left join merged
+        on said_no.contact_id = merged.merged_record_id
+
+),
+
+reached as (
+
+    select
+        meant.* exclude (contact_id, email, meant_contact_id),
+        meant.meant_contact_id as contact_id
+    from meant
+    where meant.meant_contact_id is not null
+
+    union all
+
+    select
+        meant.* exclude (contact_id, email, meant_contact_id),
+        addresses.contact_id
+    from meant
+    inner join addresses
+        on meant.email = addresses.email
+
+    union all
+
+    select
+        meant.* exclude (contact_id, email, meant_contact_id),
+        shared.contact_id
+    from meant
+    inner join addresses as own
+        on meant.meant_contact_id = own.contact_id
+    inner join addresses as shared
+        on own.email = shared.email
+
+),
+
+lifted as (
+
+    select item as contact_id
+    from sources
+    where list_name = 'suppression_lifted'
+
+),
+
+final as (
+
+    select
+        contacts.contact_id,
+        reached.source,
+        min_by(
+            reached.evidence,
+            row(reached.opted_out_at, reached.evidence_id, reached.evidence)
+        ) as evidence,
+        min_by(
+            reached.evidence_id,
+            row(reached.opted_out_at, reached.evidence_id, reached.evidence)
+        ) as evidence_id,
+        min(reached.opted_out_at) as opted_out_at
+    from reached
+    inner join {{ ref('int_contacts') }} as contacts
+        on reached.contact_id = contacts.contact_id
+    left join lifted
+        on lifted.contact_id in (contacts.contact_id, contacts.source_record_id)
+    where lifted.contact_id is null
+    group by contacts.contact_id, reached.source
+
+)
+
+select * from final
