@@ -1,4 +1,4 @@
-"""The names things are paid for under: hashes of exactly what an agent is shown, and of what shapes its answer.
+"""The names things are paid for under. What shapes an answer besides the record is hashed by `enrich.registry`.
 
 Every hash is over UTF-8 bytes and given as lower-case hex, so DuckDB's `sha256()` and Python agree byte for byte.
 """
@@ -6,9 +6,6 @@ Every hash is over UTF-8 bytes and given as lower-case hex, so DuckDB's `sha256(
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from typing import Any
 
 ID_LENGTH = 24
 """Hex characters of an answer's or attempt's id: 96 bits, no collision to fear in any ledger."""
@@ -17,37 +14,6 @@ ID_LENGTH = 24
 def sha256_hex(text: str) -> str:
     """sha256 of UTF-8 text, 64 lower-case hex characters."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
-
-
-def operation_hash(
-    *,
-    operation: str,
-    system_prefix: str,
-    output_schema: Mapping[str, Any],
-    policy_parts: Mapping[str, Any],
-    agent: str,
-    agent_version: str,
-    model: str | None,
-) -> str:
-    """All that shapes an answer besides the record itself: change any of it and every record is asked again."""
-    return sha256_hex(
-        canonical_json(
-            {
-                "operation": operation,
-                "system_prefix": system_prefix,
-                "output_schema": output_schema,
-                "policy_parts": policy_parts,
-                "agent": agent,
-                "agent_version": agent_version,
-                "model": model,
-            }
-        )
-    )
 
 
 def input_hash(operation_hash: str, context_hash: str) -> str:

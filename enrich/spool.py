@@ -56,7 +56,7 @@ class SpoolLine:
             field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "response"
         }
         response = {field.name: getattr(self.response, field.name) for field in dataclasses.fields(self.response)}
-        return json.dumps({**values, "response": response}, default=_plain, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps({**values, "response": response}, default=_plain, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> SpoolLine:

@@ -27,7 +27,7 @@ class AgentRequest:
         record_id: Canonical record id, e.g. `hubspot:company:45`.
         input_hash: sha256 hex over `operation_hash:context_hash`; the key an answer is paid for once under.
         system_prefix: Prompt and policy, the same bytes for every record of the operation (cacheable).
-        user_message: What a language model is shown of this record.
+        user_message: What a language model is shown of this record; empty for agents that do not count tokens.
         context: The queue's context, byte for byte; what the rules agent and the evidence check read.
         output_schema: JSON schema of the operation's output model.
         max_output_tokens: Most tokens a model may answer with; 0 for agents that do not count tokens.
@@ -120,7 +120,11 @@ class Agent(Protocol):
         ...
 
     async def prepare(self, operation: str) -> None:
-        """Before any call: raise `NightdeskError` when `operation` cannot be asked at all (no key, unknown model)."""
+        """Get ready for a series of `ask()` in this event loop; called once per drain, and only if something is due.
+
+        Raises:
+            NightdeskError: `operation` cannot be asked at all (no key, unknown model).
+        """
         ...
 
     async def ask(self, requests: Sequence[AgentRequest]) -> Sequence[AgentResponse]:
@@ -132,5 +136,8 @@ class Agent(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Give back what the agent holds (connections, worker processes). Safe to call twice."""
+        """Give back what the agent holds (connections, worker processes) at the end of a drain.
+
+        Safe to call twice; `prepare()` may follow again, in another event loop.
+        """
         ...

@@ -1,0 +1,392 @@
+"""The moving part of a drain: a reader, some askers, one writer, and what happens when somebody says stop.
+
+    reader --chunks--> askers --spool (fsync)--> spooled responses --> writer --check--> ledger (batches)
+
+Everything that blocks (database, fsync, check) runs in worker threads, one at a time per resource; the event loop only
+waits for providers.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import anyio
+from anyio import to_thread
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+
+from enrich import runner_queue
+from enrich.agents.protocol import AgentRequest, AgentResponse
+from enrich.hashing import attempt_id
+from enrich.runner_check import add_checked
+from enrich.spool import SpoolLine
+from enrich.store import Batch
+from nightdesk.errors import NightdeskError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import duckdb
+
+    from enrich.agents.protocol import Agent
+    from enrich.budget import NightBudget, Reservation
+    from enrich.runner import Checkpoint, Limits, Progress, Tally
+    from enrich.runner_queue import QueueRow
+    from enrich.runner_task import Task
+    from enrich.spool import SpoolWriter
+    from nightdesk.clock import Clock
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Work:
+    """One due input on its way."""
+
+    request: AgentRequest
+    row: QueueRow
+    reservation: Reservation
+    tries: int  # calls made before, in this run
+
+
+@dataclass(frozen=True, slots=True)
+class _Spooled:
+    ref: str
+    line: SpoolLine
+    context: str
+
+
+@dataclass(kw_only=True)
+class Pipeline:
+    """Asks everything in `drain_due`. Use once."""
+
+    connection: duckdb.DuckDBPyConnection
+    task: Task
+    agent: Agent
+    spool: SpoolWriter
+    run_id: str
+    budget: NightBudget
+    clock: Clock
+    limits: Limits
+    tally: Tally
+    due: int
+    on_progress: Progress
+    checkpoint: Checkpoint
+
+    def __post_init__(self) -> None:
+        self.left_out: dict[str, tuple[Literal["failed", "over_budget"], str]] = {}
+        self._done = 0
+        self._failures_in_a_row = 0
+        self._provider_is_down: str | None = None
+        self._fatal: BaseException | None = None
+        self._signal: signal.Signals | None = None
+        self._wait_until = 0.0
+        self._database = anyio.Lock()
+        self._spooling = anyio.Lock()
+        self._settled = anyio.Event()
+
+    async def run(self) -> None:
+        """Ask until nothing is due, the budget is used up, or somebody says stop.
+
+        Raises:
+            NightdeskError: The agent cannot work, or a file cannot be written.
+            KeyboardInterrupt, SystemExit: SIGINT or SIGTERM arrived; what was answered is in the ledger.
+        """
+        try:
+            await self.agent.prepare(self.task.operation)
+            await self._run()
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.agent.aclose()
+        if self._signal is not None:
+            done = f"{self._done:,} of {self.due:,} answered and kept; run the same command again to go on"
+            raise KeyboardInterrupt(done) if self._signal == signal.SIGINT else SystemExit(128 + self._signal)
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _run(self) -> None:
+        chunks_in, chunks_out = anyio.create_memory_object_stream[list[_Work]](0)
+        spooled_in, spooled_out = anyio.create_memory_object_stream[list[_Spooled]](self.agent.concurrency)
+        async with anyio.create_task_group() as everything:
+            everything.start_soon(self._listen_for_signals, everything.cancel_scope)
+            writer_done = anyio.Event()
+            everything.start_soon(self._write, spooled_out, writer_done)
+            async with anyio.create_task_group() as asking, spooled_in:
+                asking.start_soon(self._read, chunks_in)
+                for _ in range(self.agent.concurrency):
+                    asking.start_soon(self._ask_chunks, chunks_out.clone(), spooled_in.clone())
+                chunks_out.close()
+            await writer_done.wait()
+            everything.cancel_scope.cancel()  # only the signal listener is left
+
+    @property
+    def _stopping(self) -> bool:
+        return self._signal is not None or self._fatal is not None or self._provider_is_down is not None
+
+    # --- reader ---
+
+    async def _read(self, chunks: ObjectSendStream[list[_Work]]) -> None:
+        chunk: list[_Work] = []
+        page = taken = 0
+        async with chunks:
+            while not self._stopping:
+                page += 1
+                rows = await self._in_database(runner_queue.read_page, self.task.operation, page)
+                if not rows:
+                    break
+                for row in rows:
+                    if self._stopping:
+                        break
+                    taken += 1
+                    request = self.task.request(row)
+                    reservation = await self._reserve(request, chunk, chunks)
+                    if reservation is None:
+                        continue
+                    chunk.append(_Work(request, row, reservation, row.tries))
+                    if len(chunk) >= self.agent.chunk_size:
+                        await chunks.send(chunk)
+                        chunk = []
+            if chunk:
+                await chunks.send(chunk)
+        if self._stopping:
+            for input_hash in await self._in_database(runner_queue.due_after, taken):
+                self._leave_out(input_hash)
+
+    async def _reserve(
+        self, request: AgentRequest, chunk: list[_Work], chunks: ObjectSendStream[list[_Work]]
+    ) -> Reservation | None:
+        """Money for one call; waits for calls in flight when they may leave enough. None: over budget."""
+        operation = self.task.operation
+        worst_case = self.agent.worst_case_usd(request)
+        while True:
+            settled = self._settled
+            reservation = self.budget.reserve(operation, worst_case)
+            if reservation is not None:
+                return reservation
+            if not self.budget.outstanding or not self.budget.could_fit(operation, worst_case):
+                self._done += 1
+                self.left_out[request.input_hash] = ("over_budget", self.budget.why_not(operation, worst_case))
+                return None
+            if chunk:  # what waits here holds reservations that only asking can settle
+                await chunks.send(list(chunk))
+                chunk.clear()
+            await settled.wait()
+
+    def _leave_out(self, input_hash: str) -> None:
+        if self._provider_is_down is not None:
+            self.left_out[input_hash] = ("failed", self._provider_is_down)
+
+    # --- askers ---
+
+    async def _ask_chunks(
+        self, chunks: ObjectReceiveStream[list[_Work]], spooled: ObjectSendStream[list[_Spooled]]
+    ) -> None:
+        async with chunks, spooled:
+            async for chunk in chunks:
+                await self._ask_until_done(chunk, spooled)
+
+    async def _ask_until_done(self, chunk: list[_Work], spooled: ObjectSendStream[list[_Spooled]]) -> None:
+        while chunk:
+            await self._wait_for_provider()
+            if self._stopping:
+                for work in chunk:
+                    self._settle(work, None)
+                    self._leave_out(work.row.input_hash)
+                return
+            requested_at = self.clock()
+            try:
+                responses = await self.agent.ask([work.request for work in chunk])
+            except NightdeskError as error:
+                self._stop(error, chunk)
+                return
+            except Exception as error:
+                where = f"agent {self.agent.name}, {self.task.operation}"
+                stopped = NightdeskError(
+                    f"The agent broke: {type(error).__name__}: {error}", where=where, todo="Report this with the log."
+                )
+                stopped.__cause__ = error
+                self._stop(stopped, chunk)
+                return
+            self.checkpoint("asked")
+            pairs = _paired(chunk, responses)
+            again = self._to_ask_again(pairs)
+            lines = [
+                self._line(work, response, requested_at, is_final=id(work) not in again) for work, response in pairs
+            ]
+            async with self._spooling:
+                refs = await to_thread.run_sync(self.spool.append, lines)
+            self.checkpoint("spooled")
+            self.tally.asked += len(pairs)
+            for work, response in pairs:
+                self._settle(work, response)
+                work.tries += 1
+            await spooled.send(
+                [_Spooled(ref, line, work.row.context) for ref, line, (work, _) in zip(refs, lines, pairs, strict=True)]
+            )
+            chunk = [work for work, _ in pairs if id(work) in again and self._reserve_again(work)]
+
+    def _stop(self, error: BaseException, chunk: list[_Work]) -> None:
+        """No further call is worth making; let the other askers finish theirs."""
+        self._fatal = self._fatal or error
+        for work in chunk:
+            self._settle(work, None)
+
+    def _to_ask_again(self, pairs: Sequence[tuple[_Work, AgentResponse]]) -> set[int]:
+        """Ids of the work to try once more; notes how long the provider wants to be left alone."""
+        again: set[int] = set()
+        for work, response in pairs:
+            if response.status != "provider_error":
+                self._failures_in_a_row = 0
+                continue
+            wait = self.limits.backoff_seconds * 2**work.tries
+            if response.retry_after_seconds is not None:
+                wait = max(response.retry_after_seconds, 0.0)
+            is_worth_it = (
+                response.is_retryable
+                and work.tries + 1 < self.limits.max_tries
+                and wait <= self.limits.longest_wait_seconds
+                and not self._stopping
+            )
+            if is_worth_it:
+                again.add(id(work))
+                self._wait_until = max(self._wait_until, time.monotonic() + wait)
+                continue
+            self._failures_in_a_row += 1
+            if self._failures_in_a_row >= self.limits.give_up_after and self._provider_is_down is None:
+                self._provider_is_down = (
+                    f"Not asked: the provider failed {self._failures_in_a_row} times in a row, last: {response.error}"
+                )
+                self.tally.warnings.append(self._provider_is_down)
+        return again
+
+    async def _wait_for_provider(self) -> None:
+        """One asker that was told to wait makes all of them wait."""
+        while (wait := self._wait_until - time.monotonic()) > 0 and not self._stopping:
+            await anyio.sleep(wait)
+
+    def _settle(self, work: _Work, response: AgentResponse | None) -> None:
+        cost = response.cost_usd if response is not None else work.reservation.usd * 0
+        self.budget.settle(work.reservation, cost)
+        self.tally.cost_usd += cost
+        self._settled.set()
+        self._settled = anyio.Event()
+
+    def _reserve_again(self, work: _Work) -> bool:
+        worst_case = work.reservation.usd
+        reservation = self.budget.reserve(self.task.operation, worst_case)
+        if reservation is None:
+            why = self.budget.why_not(self.task.operation, worst_case)
+            self.left_out[work.row.input_hash] = ("over_budget", why)
+            return False
+        work.reservation = reservation
+        return True
+
+    def _line(self, work: _Work, response: AgentResponse, requested_at: datetime, *, is_final: bool) -> SpoolLine:
+        row = work.row
+        return SpoolLine(
+            attempt_id=attempt_id(self.run_id, self.task.operation, row.input_hash, work.tries + 1),
+            run_id=self.run_id,
+            operation=self.task.operation,
+            record_type=row.record_type,
+            record_id=row.record_id,
+            input_hash=row.input_hash,
+            context_hash=row.context_hash,
+            operation_hash=self.task.operation_hash,
+            policy_hash=self.task.policy_hash,
+            agent=self.agent.name,
+            model=response.model or self.agent.model_for(self.task.operation),
+            requested_at=response.requested_at or requested_at,
+            responded_at=response.responded_at or self.clock(),
+            is_final=is_final,
+            response=response,
+        )
+
+    # --- writer ---
+
+    async def _write(self, spooled: ObjectReceiveStream[list[_Spooled]], done: anyio.Event) -> None:
+        """The one writer. A batch that cannot be committed stops the night; the spool has it."""
+        batch = Batch()
+        opened = time.monotonic()
+        try:
+            async with spooled:
+                async for items in spooled:
+                    if not batch.attempts:
+                        opened = time.monotonic()
+                    await to_thread.run_sync(self._check, batch, items)
+                    self._done += sum(item.line.is_final for item in items)
+                    is_old = time.monotonic() - opened >= self.limits.commit_seconds
+                    if batch.attempts >= self.limits.commit_rows or is_old:
+                        await self._commit(batch)
+                        batch = Batch()
+                    self.on_progress(self._done, self.due)
+        finally:
+            # Also when everything is cancelled: what was checked is one commit away from being kept.
+            with anyio.CancelScope(shield=True):
+                await self._commit(batch)
+            self.on_progress(self._done, self.due)
+            done.set()
+
+    def _check(self, batch: Batch, items: Sequence[_Spooled]) -> None:
+        for item in items:
+            add_checked(batch, self.task, item.line, item.ref, item.context, self.tally)
+        self.checkpoint("checked")
+
+    async def _commit(self, batch: Batch) -> None:
+        await self._in_database(_commit, batch)
+        self.tally.answers_written += batch.answers
+        self.checkpoint("committed")
+
+    async def _in_database(self, function: Callable[..., T], *args: object) -> T:
+        async with self._database:
+            return await to_thread.run_sync(function, self.connection, *args)
+
+    # --- signals ---
+
+    async def _listen_for_signals(self, everything: anyio.CancelScope) -> None:
+        """First signal: no new calls, those in flight may finish. Second, or time is up: stop now."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for received in signals:
+                if self._signal is not None:
+                    everything.cancel()
+                    return
+                self._signal = received
+                everything.deadline = anyio.current_time() + self.limits.grace_seconds
+
+
+def _commit(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    batch.commit(connection)
+
+
+def _paired(chunk: Sequence[_Work], responses: Sequence[AgentResponse]) -> list[tuple[_Work, AgentResponse]]:
+    """Each request with its response; a response that is missing is an error of its own, not a hole in the numbers."""
+    by_hash = {response.input_hash: response for response in responses}
+    missing = "The agent gave no response to this request"
+    return [
+        (
+            work,
+            by_hash.get(work.row.input_hash)
+            or AgentResponse(work.row.input_hash, "provider_error", error=missing, is_retryable=True),
+        )
+        for work in chunk
+    ]
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error to show: ours if there is one."""
+    flat: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(error.exceptions)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+        else:
+            flat.append(error)
+    return next((error for error in flat if isinstance(error, NightdeskError)), flat[0])
