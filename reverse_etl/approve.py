@@ -1,0 +1,186 @@
+"""Approvals: bound to a plan's digest, given by a person in a role who did not propose it, with an end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nightdesk.errors import NightdeskError
+from reverse_etl import audit
+from reverse_etl.gate import GUARD_PREFIX, accepted_guards, require_guards, require_valid
+from reverse_etl.plan import resolve
+from reverse_etl.select import Selection
+from reverse_etl.store import Clock, NewId, new_id, opened, transaction, utc
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from nightdesk.policy import Policy
+
+DENIED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalReport:
+    """What one verdict covered. `still_waiting` operations of the plan have no valid approval after it."""
+
+    approval_id: str
+    plan_id: str
+    verdict: str
+    operation_count: int
+    still_waiting: int
+    accepted_guards: tuple[str, ...]
+    expires_at: datetime
+
+
+def approve(
+    ledger: Path | duckdb.DuckDBPyConnection,
+    plan_id: str | None,
+    select: Selection,
+    approver: str,
+    role: str,
+    policy: Policy,
+    clock: Clock,
+    *,
+    note: str | None = None,
+    accept_guards: Sequence[str] = (),
+    ids: NewId = new_id,
+) -> ApprovalReport:
+    """Approve the operations of a plan that wait for it and match the selection.
+
+    Raises:
+        NightdeskError: Exit 4 for a plan no longer valid, 5 for an approver who may not, 3 for brakes not accepted by name.
+    """
+    return _decide("approved", ledger, plan_id, select, approver, role, policy, clock, note, tuple(accept_guards), ids)
+
+
+def reject(
+    ledger: Path | duckdb.DuckDBPyConnection,
+    plan_id: str | None,
+    select: Selection,
+    approver: str,
+    role: str,
+    policy: Policy,
+    clock: Clock,
+    *,
+    note: str | None = None,
+    ids: NewId = new_id,
+) -> ApprovalReport:
+    """Reject operations of a plan; takes back an earlier approval of them."""
+    return _decide("rejected", ledger, plan_id, select, approver, role, policy, clock, note, (), ids)
+
+
+def _decide(
+    verdict: Literal["approved", "rejected"],
+    ledger: Path | duckdb.DuckDBPyConnection,
+    plan_id: str | None,
+    select: Selection,
+    approver: str,
+    role: str,
+    policy: Policy,
+    clock: Clock,
+    note: str | None,
+    accept: tuple[str, ...],
+    ids: NewId,
+) -> ApprovalReport:
+    with opened(ledger) as con:
+        plan_id = resolve(con, plan_id)
+        header = require_valid(con, plan_id, policy, clock)
+        _require_right(verdict, approver, role, header.created_by, policy, plan_id)
+        if note and note.startswith(GUARD_PREFIX):
+            raise NightdeskError("A note cannot accept guards", todo="Use --accept-guard NAME.")
+        if verdict == "approved":
+            tripped = {reading.guard for reading in header.guards if reading.tripped}
+            unknown = sorted(set(accept) - tripped)
+            if unknown:
+                raise NightdeskError(f"The guard `{unknown[0]}` does not stop this plan", where=plan_id)
+            require_guards(header, accepted_guards(con, header, clock) | set(accept))
+        where, parameters = select.where()
+        op_ids = [
+            str(row[0])
+            for row in con.execute(
+                f"select op_id from plan_ops where plan_id = ? and decision = 'require_approval' and {where} order by op_id",
+                [plan_id, *parameters],
+            ).fetchall()
+        ]
+        if not op_ids and not (accept and select.is_everything):
+            raise NightdeskError(
+                "No operation that waits for approval is selected", where=plan_id, todo="Look at `nightdesk review`."
+            )
+        approval_id, now = ids("approval"), utc(clock())
+        plan_end = con.execute("select expires_at from plans where plan_id = ?", [plan_id]).fetchone()
+        ends = now + timedelta(hours=policy.write_rules.approval.expires_after_hours)
+        expires = min(ends, utc(plan_end[0])) if plan_end else ends
+        full_note = "\n".join(part for part in (GUARD_PREFIX + ", ".join(accept) if accept else "", note or "") if part)
+        with transaction(con):
+            audit.append(
+                con,
+                clock,
+                approver,
+                verdict,
+                plan_id,
+                {
+                    "approval_id": approval_id,
+                    "digest": header.digest,
+                    "role": role,
+                    "operations": len(op_ids),
+                    "op_ids": None if select.is_everything else op_ids,
+                    "accepted_guards": list(accept),
+                    "expires_at": expires.isoformat(),
+                },
+            )
+            con.execute(
+                "insert into approvals values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    approval_id,
+                    plan_id,
+                    header.digest,
+                    verdict,
+                    None if select.is_everything else json.dumps(op_ids),
+                    approver,
+                    role,
+                    full_note or None,
+                    now,
+                    expires,
+                ],
+            )
+        audit.anchor(con, clock)
+        return ApprovalReport(
+            approval_id, plan_id, verdict, len(op_ids), waiting_count(con, plan_id, header.digest, now), accept, expires
+        )
+
+
+def waiting_count(con: duckdb.DuckDBPyConnection, plan_id: str, digest: str, now: datetime) -> int:
+    """Operations of a plan that need an approval and have no valid one."""
+    from reverse_etl.gate import VERDICTS_SQL
+
+    row = con.execute(
+        f"select count(*) from plan_ops left join ({VERDICTS_SQL}) as verdicts using (op_id) "
+        "where plan_id = $plan and decision = 'require_approval' and not coalesce(is_approved, false)",
+        {"plan": plan_id, "digest": digest, "now": now},
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _require_right(verdict: str, approver: str, role: str, created_by: str, policy: Policy, plan_id: str) -> None:
+    roles = policy.write_rules.approval.roles
+    if not approver.strip():
+        raise NightdeskError("An approval needs a name", where=plan_id, exit_code=DENIED)
+    if role not in roles:
+        raise NightdeskError(
+            f"The role `{role}` may not decide about plans",
+            where=plan_id,
+            todo=f"Roles in policy: {', '.join(roles)}.",
+            exit_code=DENIED,
+        )
+    if verdict == "approved" and approver.strip().casefold() == created_by.strip().casefold():
+        raise NightdeskError(
+            f"`{approver}` proposed this plan and cannot approve it",
+            where=plan_id,
+            todo="Ask somebody else.",
+            exit_code=DENIED,
+        )

@@ -1,0 +1,331 @@
+"""The CRM protocol over HubSpot: batches of 100, every input ends in exactly one outcome, nothing outside the namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from nightdesk.errors import NightdeskError
+from reverse_etl.crms.halving import WholeBatchRejected, isolate
+from reverse_etl.crms.hubspot.client import HubSpotClient, OutcomeUnknown, RequestRefused, explain_errors
+from reverse_etl.crms.protocol import (
+    Change,
+    CrmRecord,
+    CrmUnavailable,
+    ObjectSchema,
+    PropertySchema,
+    PropertySpec,
+    ReadResult,
+    RecordWrite,
+    WriteOutcome,
+    require_ours,
+)
+
+if TYPE_CHECKING:
+    from nightdesk.policy import Policy
+
+_BATCH = 100
+_HISTORY_BATCH = 50
+# our type -> HubSpot's type and the field shown for it
+_TYPES = {
+    "number": ("number", "number"),
+    "enumeration": ("enumeration", "select"),
+    "text": ("string", "textarea"),
+    "date": ("date", "date"),
+    "boolean": ("bool", "booleancheckbox"),
+}
+_OURS = {"number": "number", "enumeration": "enumeration", "string": "text", "date": "date", "bool": "boolean"}
+_MODIFIED = {"contacts": "lastmodifieddate"}
+_MERGED_IDS = "hs_merged_object_ids"
+
+
+class HubSpotAdapter:
+    """HubSpot behind `CrmAdapter`.
+
+    Args:
+        client: The HTTP client.
+        namespace: The prefix of our properties.
+        exceptions: `(object_type, property)` pairs outside of it that policy allows until a date not yet passed.
+    """
+
+    def __init__(self, client: HubSpotClient, namespace: str, exceptions: Iterable[tuple[str, str]] = ()) -> None:
+        self.client = client
+        self._namespace = namespace
+        self._exceptions = frozenset(exceptions)
+
+    @classmethod
+    def connect(cls, base_url: str, token: str, policy: Policy, as_of: Any, **options: Any) -> HubSpotAdapter:
+        """Build client and adapter; `options` go to `HubSpotClient`. `as_of` (a date) ends expired exceptions."""
+        exceptions = [
+            (str(e.object_type), e.property) for e in policy.field_mapping.exceptions if e.expires_on >= as_of
+        ]
+        return cls(HubSpotClient(base_url, token, **options), policy.field_mapping.namespace, exceptions)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+    @property
+    def crm(self) -> str:
+        """`hubspot`."""
+        return "hubspot"
+
+    @property
+    def batch_size(self) -> int:
+        """HubSpot's batch endpoints take 100 inputs."""
+        return _BATCH
+
+    # properties -------------------------------------------------------------------------------------------------------
+
+    def describe(self, object_type: str) -> ObjectSchema:
+        """Read all properties and groups of an object type."""
+        path = f"/crm/v3/properties/{object_type}"
+        _, body = self._plain("GET", path)
+        _, archived = self._plain("GET", path, params={"archived": "true"})
+        _, groups = self._plain("GET", f"{path}/groups")
+        properties: dict[str, PropertySchema] = {}
+        for entry in [*archived.get("results", []), *body.get("results", [])]:
+            schema = _schema(entry, bool(entry.get("archived")))
+            properties[schema.name] = schema
+        return ObjectSchema(object_type, properties, frozenset(str(g["name"]) for g in groups.get("results", [])))
+
+    def create_group(self, object_type: str, name: str, label: str) -> None:
+        """Create a property group; 409 means it exists."""
+        try:
+            self._sure(
+                "POST", f"/crm/v3/properties/{object_type}/groups", {"name": name, "label": label, "displayOrder": -1}
+            )
+        except RequestRefused as error:
+            if error.status != 409:
+                raise self._explained(error, f"{object_type} group {name}") from error
+
+    def create_property(self, object_type: str, spec: PropertySpec) -> None:
+        """Create one namespaced property; one that exists already is an error here (see `setup.difference`)."""
+        require_ours(self._namespace, frozenset(), object_type, [spec.name])
+        kind, shown = _TYPES[spec.value_type]
+        body: dict[str, Any] = {
+            "name": spec.name,
+            "label": spec.label,
+            "type": kind,
+            "fieldType": shown,
+            "groupName": spec.group,
+        }
+        if spec.options:
+            body["options"] = [_option(value, order) for order, value in enumerate(spec.options)]
+        try:
+            self._sure("POST", f"/crm/v3/properties/{object_type}", body)
+        except RequestRefused as error:
+            raise self._explained(error, f"{object_type}.{spec.name}") from error
+
+    def add_options(self, object_type: str, name: str, options: Sequence[str]) -> None:
+        """Add options to an enumeration, keeping those it has (with their labels)."""
+        require_ours(self._namespace, frozenset(), object_type, [name])
+        path = f"/crm/v3/properties/{object_type}/{name}"
+        _, body = self._plain("GET", path)
+        existing = [
+            {k: option[k] for k in ("label", "value", "displayOrder", "hidden") if k in option}
+            for option in body.get("options", [])
+        ]
+        missing = [value for value in options if value not in {option["value"] for option in existing}]
+        new = [_option(value, len(existing) + order) for order, value in enumerate(missing)]
+        if not new:
+            return
+        try:
+            self._sure("PATCH", path, {"options": existing + new})
+        except RequestRefused as error:
+            raise self._explained(error, f"{object_type}.{name}") from error
+
+    def _plain(self, method: str, path: str, **arguments: Any) -> tuple[int, dict[str, Any]]:
+        try:
+            return self.client.request(method, path, **arguments)
+        except RequestRefused as error:
+            raise self._explained(error, path) from error
+
+    def _sure(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+        try:
+            self.client.request(method, path, json=body, effect="create")
+        except OutcomeUnknown as error:
+            raise CrmUnavailable(
+                f"The CRM did not say whether it did it: {error}",
+                where=f"{method} {path}",
+                todo="Run the command again: it looks first at what is there.",
+            ) from error
+
+    @staticmethod
+    def _explained(error: RequestRefused, where: str) -> NightdeskError:
+        return NightdeskError(f"The CRM refused: {explain_errors(error.body, error.message)}", where=where)
+
+    # records ----------------------------------------------------------------------------------------------------------
+
+    def read(
+        self, object_type: str, ids: Sequence[str], properties: Sequence[str], *, history: bool = False
+    ) -> ReadResult:
+        """Read records by id, merged ones under the id asked for; what is missing comes with the reason."""
+        if len(ids) > _BATCH:
+            raise ValueError(f"{len(ids)} ids in one request")
+        if not ids:
+            return ReadResult({}, {})
+        modified = _MODIFIED.get(object_type, "hs_lastmodifieddate")
+        wanted = [*properties, _MERGED_IDS, modified]
+        size = _HISTORY_BATCH if history else _BATCH
+        results: list[dict[str, Any]] = []
+        for start in range(0, len(ids), size):
+            results += self._batch_read(object_type, ids[start : start + size], wanted, properties if history else ())
+        found = self._match(results, ids, properties, modified)
+        lost = [record_id for record_id in ids if record_id not in found]
+        missing: dict[str, str] = {}
+        if lost:
+            archived = {str(entry["id"]) for entry in self._batch_read(object_type, lost, [], (), archived=True)}
+            missing = {i: "archived in the CRM" if i in archived else "not in the CRM" for i in lost}
+        return ReadResult(found, missing)
+
+    def _batch_read(
+        self,
+        object_type: str,
+        ids: Sequence[str],
+        properties: Sequence[str],
+        history: Sequence[str],
+        *,
+        archived: bool = False,
+    ) -> list[dict[str, Any]]:
+        body: dict[str, Any] = {"inputs": [{"id": i} for i in dict.fromkeys(ids)], "properties": list(properties)}
+        body["propertiesWithHistory"] = list(history)
+        params = {"archived": "true"} if archived else None
+        try:
+            _, answer = self.client.request(
+                "POST", self.client.object_path(object_type, "/batch/read"), json=body, params=params
+            )
+        except RequestRefused as error:
+            if error.status == 404:
+                return []
+            raise self._explained(error, f"{object_type} batch read") from error
+        return [entry for entry in answer.get("results", []) if isinstance(entry, dict) and entry.get("id")]
+
+    @staticmethod
+    def _match(
+        results: list[dict[str, Any]], ids: Sequence[str], properties: Sequence[str], modified: str
+    ) -> dict[str, CrmRecord]:
+        asked = set(ids)
+        found: dict[str, CrmRecord] = {}
+        followed: dict[str, CrmRecord] = {}
+        for entry in results:
+            if entry.get("archived"):
+                continue
+            values = cast("dict[str, Any]", entry.get("properties") or {})
+            past = cast("dict[str, list[dict[str, Any]]]", entry.get("propertiesWithHistory") or {})
+            record = CrmRecord(
+                id=str(entry["id"]),
+                values={name: None if values.get(name) is None else str(values[name]) for name in properties},
+                history={name: tuple(_change(item) for item in items) for name, items in past.items()},
+                modified_at=_moment(values.get(modified) or entry.get("updatedAt")),
+            )
+            if record.id in asked:
+                found[record.id] = record
+            for merged in str(values.get(_MERGED_IDS) or "").split(";"):
+                if merged.strip() in asked:
+                    followed[merged.strip()] = record
+        return {**followed, **found}
+
+    def write(self, object_type: str, writes: Sequence[RecordWrite]) -> Mapping[str, WriteOutcome]:
+        """Update records; a batch that is refused as a whole is halved until the bad records stand alone."""
+        if len(writes) > _BATCH:
+            raise ValueError(f"{len(writes)} records in one request")
+        if len({write.trace_id for write in writes}) != len(writes) or len({write.id for write in writes}) != len(
+            writes
+        ):
+            raise ValueError("a record or a trace id is twice in one request")
+        for write in writes:
+            require_ours(self._namespace, self._exceptions, object_type, list(write.values))
+        return isolate(
+            writes,
+            lambda write: write.trace_id,
+            lambda batch: self._send(object_type, batch),
+            lambda _, error: WriteOutcome("rejected", str(error)),
+        )
+
+    def _send(self, object_type: str, batch: Sequence[RecordWrite]) -> Mapping[str, WriteOutcome]:
+        inputs = [{"id": w.id, "objectWriteTraceId": w.trace_id, "properties": dict(w.values)} for w in batch]
+        try:
+            _, body = self.client.request(
+                "POST", self.client.object_path(object_type, "/batch/update"), json={"inputs": inputs}, effect="write"
+            )
+        except RequestRefused as error:
+            raise WholeBatchRejected(explain_errors(error.body, error.message)) from error
+        except OutcomeUnknown as error:
+            return {write.trace_id: WriteOutcome("unknown", str(error)) for write in batch}
+        return partition(batch, body)
+
+
+def partition(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> dict[str, WriteOutcome]:
+    """Give every input of a batch exactly one outcome out of the answer's results and errors, whatever its status.
+
+    Errors are found by trace id, else by record id. An input that is in neither list, in both, or that only an error
+    without any address could mean is `unknown`: the read-back decides.
+    """
+    known = {write.trace_id for write in batch}
+    by_id = {write.id: write.trace_id for write in batch}
+    done: set[str] = set()
+    for entry in body.get("results") or ():
+        trace = entry.get("objectWriteTraceId")
+        name = trace if trace in known else by_id.get(str(entry.get("id")))
+        if name:
+            done.add(name)
+    failed: dict[str, str] = {}
+    unaddressed: list[str] = []
+    for error in body.get("errors") or ():
+        context = error.get("context") or {}
+        traces = [name for name in context.get("objectWriteTraceId") or () if name in known]
+        names = traces or [by_id[str(i)] for i in context.get("ids") or context.get("id") or () if str(i) in by_id]
+        message = explain_errors(error, "refused")
+        for name in names:
+            failed[name] = message
+        if not names:
+            unaddressed.append(message)
+    outcomes: dict[str, WriteOutcome] = {}
+    for write in batch:
+        name = write.trace_id
+        if name in failed and name in done:
+            outcomes[name] = WriteOutcome("unknown", f"in results and in errors: {failed[name]}")
+        elif name in failed:
+            outcomes[name] = WriteOutcome("rejected", failed[name])
+        elif name in done:
+            outcomes[name] = WriteOutcome("acknowledged")
+        else:
+            outcomes[name] = WriteOutcome("unknown", "; ".join(unaddressed)[:500] or "the answer does not mention it")
+    return outcomes
+
+
+def _schema(entry: Mapping[str, Any], archived: bool) -> PropertySchema:
+    rights = cast("dict[str, Any]", entry.get("modificationMetadata") or {})
+    return PropertySchema(
+        name=str(entry["name"]),
+        label=str(entry.get("label", "")),
+        value_type=_OURS.get(str(entry.get("type")), "other"),
+        crm_type=str(entry.get("type")),
+        group=str(entry.get("groupName", "")),
+        options=tuple(str(option["value"]) for option in entry.get("options") or ()),
+        is_read_only=bool(rights.get("readOnlyValue")),
+        is_archived=archived,
+    )
+
+
+def _option(value: str, order: int) -> dict[str, Any]:
+    return {"label": value.replace("_", " ").capitalize(), "value": value, "displayOrder": order, "hidden": False}
+
+
+def _change(item: Mapping[str, Any]) -> Change:
+    return Change(
+        str(item.get("value") or ""),
+        str(item.get("timestamp", "")),
+        str(item.get("sourceType", "")),
+        str(item.get("updatedByUserId") or item.get("sourceId") or ""),
+        by_person=str(item.get("sourceType", "")).startswith(("CRM_UI", "MOBILE", "EXTENSION")),
+    )
+
+
+def _moment(text: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,160 @@
+"""What a CRM must be able to do for Nightdesk. A new CRM is one class with these six methods.
+
+Every method may raise `CrmUnavailable` (nothing can be done now; run again later) or `CrmRefused` (token, scope or
+shape is wrong; a person must act). `write` never raises for single records: each input ends in exactly one outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from nightdesk.errors import NightdeskError
+
+
+class CrmUnavailable(NightdeskError):
+    """The CRM does not answer, or asks to come back later. What is journaled stays; the same command resumes."""
+
+
+class CrmRefused(NightdeskError):
+    """The CRM answers, but not to us: wrong token, missing scope, wrong address."""
+
+
+@dataclass(frozen=True, slots=True)
+class PropertySchema:
+    """A property as the CRM describes it. `value_type` is ours (number, enumeration, text, date, boolean) or `other`."""
+
+    name: str
+    label: str
+    value_type: str
+    crm_type: str
+    group: str = ""
+    options: tuple[str, ...] = ()
+    is_read_only: bool = False
+    is_archived: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSchema:
+    """The properties of one object type that concern us, and the groups there are."""
+
+    object_type: str
+    properties: Mapping[str, PropertySchema]
+    groups: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PropertySpec:
+    """A property to create."""
+
+    name: str
+    label: str
+    value_type: str
+    group: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of a property's history, newest first in `CrmRecord.history`. `source` is the CRM's own word."""
+
+    value: str
+    changed_at: str
+    source: str
+    user: str = ""
+    by_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CrmRecord:
+    """A record as read now. `id` differs from the id asked for when that one was merged into it."""
+
+    id: str
+    values: Mapping[str, str | None]
+    history: Mapping[str, tuple[Change, ...]] = field(default_factory=dict[str, "tuple[Change, ...]"])
+    modified_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """Every id asked for is in exactly one of the two: found (by the id asked for) or missing (with the reason)."""
+
+    found: Mapping[str, CrmRecord]
+    missing: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWrite:
+    """All values to set on one record, in wire form. `trace_id` is unique per request."""
+
+    id: str
+    trace_id: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOutcome:
+    """What the CRM said about one record. `unknown`: sent, but nobody knows; only a read-back can tell."""
+
+    state: Literal["acknowledged", "rejected", "unknown"]
+    message: str = ""
+
+
+class CrmAdapter(Protocol):
+    """One CRM. `batch_size` is the most records one request may hold."""
+
+    @property
+    def crm(self) -> str: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    def describe(self, object_type: str) -> ObjectSchema:
+        """Read the properties and groups of an object type."""
+        ...
+
+    def create_group(self, object_type: str, name: str, label: str) -> None:
+        """Create a property group; it may exist already."""
+        ...
+
+    def create_property(self, object_type: str, spec: PropertySpec) -> None:
+        """Create one namespaced property."""
+        ...
+
+    def add_options(self, object_type: str, name: str, options: Sequence[str]) -> None:
+        """Add options to one of our enumerations; those it has stay."""
+        ...
+
+    def read(
+        self, object_type: str, ids: Sequence[str], properties: Sequence[str], *, history: bool = False
+    ) -> ReadResult:
+        """Read at most `batch_size` records as they are now (never through a search index)."""
+        ...
+
+    def write(self, object_type: str, writes: Sequence[RecordWrite]) -> Mapping[str, WriteOutcome]:
+        """Update at most `batch_size` records in one request; one outcome per `trace_id`, whatever the CRM answers."""
+        ...
+
+
+class NotOurProperty(NightdeskError):
+    """A write to a property that is neither namespaced nor listed as an exception: refused before any request."""
+
+
+def require_ours(
+    namespace: str, exceptions: frozenset[tuple[str, str]], object_type: str, names: Sequence[str]
+) -> None:
+    """Refuse property names outside the namespace, unless `(object_type, name)` is a listed exception.
+
+    Raises:
+        NotOurProperty: Names the property.
+    """
+    for name in names:
+        if not name.startswith(namespace) and (object_type, name) not in exceptions:
+            raise NotOurProperty(
+                f"`{name}` is not one of Nightdesk's properties and was not written",
+                where=f"{object_type}.{name}",
+                todo=f"Map to a property that begins with `{namespace}`, or list it under `exceptions` in field_mapping.yml.",
+                exit_code=5,
+            )

@@ -1,0 +1,154 @@
+"""What stands between a stored plan and any approval or write of it: seal, expiry, policy, mapping, schema, guards."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nightdesk.errors import NightdeskError
+from reverse_etl import guards, plan, schema
+from reverse_etl.audit import event_hash
+from reverse_etl.store import Clock, iso, rows, utc
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from nightdesk.policy import Policy
+    from reverse_etl.crms.protocol import CrmAdapter
+
+STALE = 4
+GUARD_PREFIX = "accepted guards: "
+
+# The latest verdict per operation: a later one replaces an earlier one, an approval ends with its expiry, and only
+# verdicts on exactly this digest count.
+VERDICTS_SQL = """
+select op_id, verdict = 'approved' and expires_at > $now as is_approved, approval_id, approver, role, approved_at
+from (
+    select plan_ops.op_id, approvals.*
+    from plan_ops
+    inner join approvals on approvals.plan_id = plan_ops.plan_id
+    where plan_ops.plan_id = $plan and approvals.digest = $digest and approvals.op_ids is null
+    union all
+    select unnest(from_json(op_ids, '["varchar"]')) as op_id, approvals.*
+    from approvals
+    where plan_id = $plan and digest = $digest and op_ids is not null
+)
+qualify row_number() over (partition by op_id order by approved_at desc, approval_id desc) = 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The row of `plans`."""
+
+    plan_id: str
+    run_id: str
+    crm: str
+    kind: str
+    rolls_back: str | None
+    digest: str
+    operation_count: int
+    created_by: str
+    guards: tuple[guards.GuardReading, ...]
+
+
+def _stale(what: str, plan_id: str, todo: str = "Make a new plan with `nightdesk plan`.") -> NightdeskError:
+    return NightdeskError(what, where=plan_id, todo=todo, exit_code=STALE)
+
+
+def require_valid(
+    con: duckdb.DuckDBPyConnection, plan_id: str, policy: Policy, clock: Clock, adapter: CrmAdapter | None = None
+) -> Header:
+    """Check that a plan is still what was made, under the same policy, mapping and (with an adapter) CRM schema.
+
+    Raises:
+        NightdeskError: Exit code 4; nothing of the plan may be approved or written.
+    """
+    row = rows(con, "select * replace (guards::varchar as guards) from plans where plan_id = ?", [plan_id])[0]
+    header = Header(
+        plan_id,
+        row["run_id"],
+        row["crm"],
+        row["kind"],
+        row["rolls_back_run_id"],
+        row["digest"],
+        row["operation_count"],
+        row["created_by"],
+        guards.from_json(row["guards"]),
+    )
+    if plan.stored_digest(con, plan_id) != header.digest:
+        raise _stale("The stored plan is not what was sealed: an operation or its header was changed", plan_id)
+    _compare_with_audit(con, row)
+    if utc(row["expires_at"]) <= utc(clock()):
+        raise _stale(f"The plan expired at {iso(row['expires_at'])}", plan_id)
+    if row["policy_hash"] != policy.hash or row["mapping_hash"] != plan.mapping_hash(policy):
+        raise _stale("The policy or the field mapping changed since the plan was made", plan_id)
+    if header.kind == "sync":
+        newer = con.execute(
+            "select plan_id from plans where kind = 'sync' and crm = ? and plan_id <> ? and created_at > ? order by created_at desc limit 1",
+            [header.crm, plan_id, row["created_at"]],
+        ).fetchone()
+        if newer:
+            raise _stale(f"A newer plan replaces this one: {newer[0]}", plan_id, "Review and approve the newer plan.")
+    if adapter is not None:
+        if adapter.crm != header.crm:
+            raise _stale(f"The plan is for {header.crm}, this is {adapter.crm}", plan_id)
+        if schema.schema_hash(schema.take(adapter, policy)) != row["schema_hash"]:
+            raise _stale("The CRM's properties changed since the plan was made (type, options or rights)", plan_id)
+    return header
+
+
+def _compare_with_audit(con: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:
+    """The header's own columns (creator, times) are not in the digest; the audit trail has them."""
+    event = con.execute(
+        "select prev_hash, sequence, occurred_at, actor, action, subject, body::varchar, hash from audit_events "
+        "where subject = ? and action in ('plan_created', 'rollback_planned') order by sequence limit 1",
+        [row["plan_id"]],
+    ).fetchone()
+    expected = plan.header_of(
+        row["plan_id"],
+        row["kind"],
+        row["digest"],
+        row["operation_count"],
+        row["created_by"],
+        row["created_at"],
+        row["expires_at"],
+        row["rolls_back_run_id"],
+    )
+    if event is None or json.loads(event[6]) != expected or event_hash(*event[:7]) != event[7]:
+        raise _stale("The plan and the audit trail disagree about it", row["plan_id"], "Run `nightdesk audit verify`.")
+
+
+def accepted_guards(con: duckdb.DuckDBPyConnection, header: Header, clock: Clock) -> set[str]:
+    """Guards that a valid approval of exactly this plan has accepted by name."""
+    notes = con.execute(
+        "select note from approvals where plan_id = ? and digest = ? and verdict = 'approved' and expires_at > ? and note is not null",
+        [header.plan_id, header.digest, utc(clock())],
+    ).fetchall()
+    accepted: set[str] = set()
+    for (note,) in notes:
+        first = str(note).split("\n", 1)[0]
+        if first.startswith(GUARD_PREFIX):
+            accepted |= {name.strip() for name in first.removeprefix(GUARD_PREFIX).split(",")}
+    return accepted
+
+
+def require_guards(header: Header, accepted: set[str]) -> None:
+    """Stop a plan whose brakes are on.
+
+    Raises:
+        NightdeskError: Exit code 3; names the guards that nobody has accepted.
+    """
+    tripped = [reading for reading in header.guards if reading.tripped and reading.guard not in accepted]
+    if tripped:
+        shown = "; ".join(
+            f"{r.guard}: {'not measurable' if r.measured is None else format(r.measured, 'g')} against {r.limit:g}"
+            for r in tripped
+        )
+        raise NightdeskError(
+            f"The plan's brakes are on: {shown}",
+            where=header.plan_id,
+            todo=f"Look at the plan; to let it pass: nightdesk approve --accept-guard {tripped[0].guard}",
+            exit_code=3,
+        )

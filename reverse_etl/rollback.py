@@ -1,0 +1,267 @@
+"""Undo an apply: a compensating plan through the same gates, for fields that still hold what we wrote.
+
+Every field goes back to what the CRM held just before our write. A field somebody changed since is left alone; nothing is
+ever restored on a person who has opted out meanwhile. The plan waits for a person like any other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nightdesk.errors import NightdeskError
+from reverse_etl import decide, schema
+from reverse_etl.canonical import lenient, same
+from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
+from reverse_etl.plan import PlanSummary, store_plan
+from reverse_etl.select import Selection
+from reverse_etl.staging import conflict_class
+from reverse_etl.store import Clock, attached_warehouse, find_table, opened, transaction
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from nightdesk.policy import Policy
+    from reverse_etl.crms.protocol import CrmAdapter
+
+RULE = "rollback_needs_approval"
+
+# Per field: what the CRM held before our first write of the run, and what it held after our last one.
+_WRITTEN_SQL = """
+select
+    arg_max(plan_ops, op_results.recorded_at) as op,
+    arg_min(struct_pack(v := op_results.crm_before), op_results.recorded_at)['v'] as restored,
+    arg_max(struct_pack(v := op_results.crm_after), op_results.recorded_at)['v'] as left_behind,
+    arg_max(op_results.apply_run_id, op_results.recorded_at) as apply_run_id
+from op_results
+inner join apply_runs using (apply_run_id)
+inner join plan_ops on plan_ops.plan_id = apply_runs.plan_id and plan_ops.op_id = op_results.op_id
+where op_results.result in ('applied', 'altered') and not apply_runs.dry_run
+    and list_contains(?::varchar[], apply_runs.apply_run_id)
+group by plan_ops.object_type, plan_ops.record_id, plan_ops.property
+"""
+
+
+def find_runs(con: duckdb.DuckDBPyConnection, name: str | None) -> list[str]:
+    """Apply runs meant by an apply run's id, a plan's id or a run's id; the newest that wrote something when not named.
+
+    Raises:
+        NightdeskError: Nothing of that name has written anything.
+    """
+    wrote = "exists (select 1 from op_results where op_results.apply_run_id = apply_runs.apply_run_id and result in ('applied', 'altered'))"
+    if name is None:
+        found = con.execute(
+            f"select apply_run_id from apply_runs where not dry_run and {wrote} order by started_at desc limit 1"
+        ).fetchall()
+    else:
+        found = con.execute(
+            f"select apply_run_id from apply_runs where not dry_run and {wrote} and $name in (apply_run_id, plan_id, run_id) "
+            "order by started_at",
+            {"name": name},
+        ).fetchall()
+    if not found:
+        raise NightdeskError(
+            "Nothing to roll back: no apply of that name has written anything",
+            where=name or "ledger",
+            todo="Name an apply run, a plan or a run; `nightdesk audit export` lists them.",
+        )
+    return [str(row[0]) for row in found]
+
+
+def plan_rollback(
+    ledger: Path | duckdb.DuckDBPyConnection,
+    run: str | None,
+    adapter: CrmAdapter,
+    policy: Policy,
+    run_id: str,
+    as_of: date,
+    created_by: str,
+    clock: Clock,
+    *,
+    warehouse: Path | str | None = None,
+    select: Selection | None = None,
+) -> PlanSummary:
+    """Make the plan that undoes an apply; nothing is written before it is approved and applied.
+
+    Args:
+        ledger: The ledger.
+        run: Apply run, plan or run to undo; the newest apply when None.
+        adapter: The CRM; every field is read now.
+        policy: The policy; its forbids hold here too.
+        run_id: The run that plans this.
+        as_of: The day the plan is for.
+        created_by: Who proposes it, and therefore may not approve it.
+        clock: Now, in UTC.
+        warehouse: dbt's file, for opt-outs known there; those in the ledger are always looked at.
+        select: Only these operations.
+
+    Returns:
+        The plan; `left_out` counts fields not touched: changed since, restored already, record gone.
+    """
+    with opened(ledger) as con:
+        runs = find_runs(con, run)
+        where, parameters = (select or Selection()).where()
+        written = con.execute(
+            f"select unnest(op), restored, left_behind, apply_run_id from ({_WRITTEN_SQL}) where true", [runs]
+        )
+        names = [column[0] for column in written.description or []]
+        found = [dict(zip(names, row, strict=True)) for row in written.fetchall()]
+        if not (select or Selection()).is_everything:
+            chosen = {
+                str(row[0])
+                for row in con.execute(
+                    f"select op_id from plan_ops where plan_id in (select plan_id from apply_runs where list_contains(?::varchar[], apply_run_id)) and {where}",
+                    [runs, *parameters],
+                ).fetchall()
+            }
+            found = [op for op in found if op["op_id"] in chosen]
+        suppressed = _suppressed(con, adapter.crm, warehouse)
+        staged, left_out = _compare(found, adapter, suppressed)
+        _stage(con, staged)
+        with transaction(con):
+            snapshot = schema.save(con, adapter.crm, schema.take(adapter, policy), clock)
+        # Same forbids; whatever a permit would let pass by itself waits for a person here.
+        rules = [rule for rule in decide.rules_from_policy(policy.write_rules.rules) if rule.effect == "forbid"]
+        decided = f"""
+            select * replace (
+                case when deciding_rule = '{decide.DEFAULT_DENY}' then '{RULE}' else deciding_rule end as deciding_rule,
+                case when deciding_rule = '{decide.DEFAULT_DENY}' then 'require_approval' else 'denied' end as decision
+            )
+            from ({decide.statement(rules, "staged")})
+        """
+        return store_plan(
+            con,
+            decided,
+            kind="rollback",
+            policy=policy,
+            schema_hash=snapshot,
+            run_id=run_id,
+            as_of=as_of,
+            created_by=created_by,
+            clock=clock,
+            source_rows=None,
+            left_out=left_out,
+            rolls_back=run or runs[0],
+        )
+
+
+def _suppressed(con: duckdb.DuckDBPyConnection, crm: str, warehouse: Path | str | None) -> set[str]:
+    """HubSpot ids of contacts that have opted out by now."""
+    ids = {str(row[0]) for row in con.execute("select contact_id from suppression").fetchall()}
+    with attached_warehouse(con, warehouse) as alias:
+        table = find_table(con, alias, "opt_outs") if alias else None
+        if table:
+            ids |= {str(row[0]) for row in con.execute(f"select distinct contact_id from {table}").fetchall()}
+    return {name.removeprefix(f"{crm}:contact:") for name in ids}
+
+
+def _compare(
+    found: list[dict[str, Any]], adapter: CrmAdapter, suppressed: set[str]
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Keep the fields that still hold our value, as compensating operations."""
+    left_out: Counter[str] = Counter()
+    staged: list[dict[str, Any]] = []
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for op in found:
+        by_type.setdefault(op["object_type"], []).append(op)
+    for object_type, ops in sorted(by_type.items()):
+        ids = sorted({op["record_id"] for op in ops})
+        properties = sorted({op["property"] for op in ops})
+        for start in range(0, len(ids), adapter.batch_size):
+            part = ids[start : start + adapter.batch_size]
+            read = adapter.read(object_type, part, properties)
+            members = set(part)
+            for op in ops:
+                if op["record_id"] not in members:
+                    continue
+                record = read.found.get(op["record_id"])
+                if record is None:
+                    left_out["record gone"] += 1
+                    continue
+                current = lenient(op["value_type"], record.values.get(op["property"]))
+                if same(current, op["restored"]):
+                    left_out["restored already"] += 1
+                elif not same(current, op["left_behind"]):
+                    left_out["changed since"] += 1
+                else:
+                    staged.append(_compensate(op, current, op["record_id"] in suppressed and object_type == "contacts"))
+    return staged, dict(left_out)
+
+
+def _compensate(op: dict[str, Any], current: str | None, is_suppressed: bool) -> dict[str, Any]:
+    restored = op["restored"] or None
+    return {
+        **{
+            name: op[name]
+            for name in (
+                "crm",
+                "object_type",
+                "record_id",
+                "record_label",
+                "property",
+                "value_type",
+                "operation",
+                "field_class",
+                "risk",
+                "autonomy_level",
+                "is_namespaced",
+                "answer_id",
+            )
+        },
+        "before_value": current,
+        "last_written_value": op["left_behind"],
+        "desired_value": restored,
+        "wire_value": restored or "",
+        "conflict_class": conflict_class(current, op["left_behind"]),
+        "reason": f"Undo of {op['apply_run_id']}" + ("" if restored else ": the field was empty before"),
+        "confidence": None,
+        "evidence": f'[{{"id": "{op["apply_run_id"]}", "quote": "before-image of {op["op_id"]}", "url": null}}]',
+        "evidence_count": 1,
+        "is_stale": False,
+        "is_suppressed": is_suppressed,
+    }
+
+
+_TYPES = {
+    "crm": "varchar",
+    "object_type": "varchar",
+    "record_id": "varchar",
+    "record_label": "varchar",
+    "property": "varchar",
+    "value_type": "varchar",
+    "before_value": "varchar",
+    "last_written_value": "varchar",
+    "desired_value": "varchar",
+    "wire_value": "varchar",
+    "conflict_class": "varchar",
+    "reason": "varchar",
+    "confidence": "decimal(6, 4)",
+    "evidence": "varchar",
+    "evidence_count": "bigint",
+    "answer_id": "varchar",
+    "operation": "varchar",
+    "field_class": "varchar",
+    "risk": "varchar",
+    "autonomy_level": "integer",
+    "is_stale": "boolean",
+    "is_suppressed": "boolean",
+    "is_namespaced": "boolean",
+}
+
+
+def _stage(con: duckdb.DuckDBPyConnection, staged: list[dict[str, Any]]) -> None:
+    import pyarrow as pa
+
+    columns = ", ".join(f"{name}::{kind} as {name}" for name, kind in _TYPES.items())
+    con.register("_undo", pa.table({name: pa.array([row[name] for row in staged]) for name in _TYPES}))
+    try:
+        con.execute(
+            f"create or replace temp table staged as select {row_hash_sql(OP_ID_COLUMNS)} as op_id, * from (select {columns} from _undo)"
+        )
+    finally:
+        con.unregister("_undo")
+
+
+__all__ = ["RULE", "find_runs", "plan_rollback"]

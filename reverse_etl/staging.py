@@ -1,0 +1,242 @@
+"""From dbt's `sync_*` rows to operations that can be decided: canonical values, three-way compare, what the policy knows.
+
+Class, risk, operation and type of a property are taken from the policy as it is now, not from the rows: dbt may have been
+built with an older one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from nightdesk.errors import NightdeskError
+from reverse_etl.canonical import InvalidValue, lenient, strict
+from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
+from reverse_etl.store import find_table
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from nightdesk.policy import Policy
+
+# What a sync model must give; everything else it holds is for readers of the warehouse.
+SYNC_COLUMNS: dict[str, str] = {
+    "record_id": "varchar",
+    "record_label": "varchar",
+    "property": "varchar",
+    "crm_value": "varchar",
+    "last_written_value": "varchar",
+    "desired_value": "varchar",
+    "answer_id": "varchar",
+    "reason": "varchar",
+    "confidence": "decimal(6, 4)",
+    "evidence": "varchar",
+    "evidence_count": "bigint",
+    "is_stale": "boolean",
+    "is_suppressed": "boolean",
+}
+
+# The three-way compare at planning: what the CRM held at the last load against what we wrote last.
+CONFLICT_CLASS_SQL = """
+case
+    when last_written_value is null and coalesce(before_value, '') = '' then 'new'
+    when last_written_value is not null and coalesce(before_value, '') = coalesce(last_written_value, '') then 'ours'
+    else 'changed_by_other'
+end
+"""
+
+
+def conflict_class(before: str | None, last_written: str | None) -> str:
+    """The same in Python: `new` (never ours, empty), `ours` (as we left it) or `changed_by_other`."""
+    if last_written is None and not before:
+        return "new"
+    if last_written is not None and (before or "") == (last_written or ""):
+        return "ours"
+    return "changed_by_other"
+
+
+def _read(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy) -> Any:
+    parts: list[str] = []
+    for object_type in sorted(policy.field_mapping.fields):
+        table = find_table(con, warehouse, f"sync_hubspot__{object_type}")
+        if table is None:
+            raise NightdeskError(
+                f"The model `sync_hubspot__{object_type}` is not in the warehouse", todo="Run `nightdesk build` first."
+            )
+        have = {str(row[0]) for row in con.execute(f"describe {table}").fetchall()}
+        lacking = sorted(set(SYNC_COLUMNS) - have)
+        if lacking:
+            raise NightdeskError(f"`sync_hubspot__{object_type}` has no column `{lacking[0]}`", where=table)
+        columns = ", ".join(f"{name}::{kind} as {name}" for name, kind in SYNC_COLUMNS.items())
+        parts.append(f"select '{object_type}' as object_type, {columns} from {table}")
+    return con.execute(" union all ".join(parts)).to_arrow_table()
+
+
+def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, as_of: date) -> dict[str, int]:
+    """Fill the temporary table `staged` from the sync models.
+
+    Returns:
+        How many rows were left out, by reason (equal already, nothing wanted).
+
+    Raises:
+        NightdeskError: A model is missing, lacks a column, proposes one field twice, or holds evidence that is not JSON.
+    """
+    import pyarrow as pa
+
+    table = _read(con, warehouse, policy)
+    limit = policy.field_mapping.max_text_chars
+    known = {(o, item.property): item for o, fields in policy.field_mapping.fields.items() for item in fields}
+    desired: list[str | None] = []
+    before: list[str | None] = []
+    written: list[str | None] = []
+    errors: list[str | None] = []
+    names = ("object_type", "property", "desired_value", "crm_value", "last_written_value")
+    for object_type, name, want, have, last in zip(*(table[column].to_pylist() for column in names), strict=True):
+        item = known.get((object_type, name))
+        kind = item.type if item else "text"
+        error = None
+        if want is not None and want != "":
+            try:
+                want = strict(kind, want, options=item.options or None if item else None, max_chars=limit)
+            except InvalidValue as problem:
+                error = str(problem)
+        desired.append(want)
+        errors.append(error)
+        before.append(lenient(kind, have))
+        written.append(lenient(kind, last))
+    text = pa.string()
+    staged = table.drop_columns(["desired_value", "crm_value", "last_written_value"])
+    for column, values in (
+        ("desired_value", desired),
+        ("before_value", before),
+        ("last_written_value", written),
+        ("value_error", errors),
+    ):
+        staged = staged.append_column(column, pa.array(values, text))
+    con.register("_sync_rows", staged)
+    mapping = _policy_rows(policy, as_of)
+    con.register("_sync_fields", mapping)
+    try:
+        _check(con)
+        left_out = con.execute(
+            "select count(*) filter (coalesce(desired_value, '') = ''), "
+            "count(*) filter (coalesce(desired_value, '') <> '' and value_error is null and desired_value = before_value) from _sync_rows"
+        ).fetchone() or (0, 0)
+        con.execute(_STAGE)
+    finally:
+        con.unregister("_sync_rows")
+        con.unregister("_sync_fields")
+    return {"nothing wanted": int(left_out[0]), "equal already": int(left_out[1])}
+
+
+def _policy_rows(policy: Policy, as_of: date) -> Any:
+    import pyarrow as pa
+
+    levels = {str(operation): entry.level for operation, entry in policy.autonomy.operations.items()}
+    exceptions = {(e.object_type, e.property) for e in policy.field_mapping.exceptions if e.expires_on >= as_of}
+    fields = [(str(o), item) for o, items in policy.field_mapping.fields.items() for item in items]
+    namespace = policy.field_mapping.namespace
+    return pa.table(
+        {
+            "object_type": [o for o, _ in fields],
+            "property": [item.property for _, item in fields],
+            "value_type": [str(item.type) for _, item in fields],
+            "operation": [str(item.operation) for _, item in fields],
+            "field_class": [str(item.field_class) for _, item in fields],
+            "risk": [str(item.risk) for _, item in fields],
+            "autonomy_level": pa.array([levels.get(str(item.operation)) for _, item in fields], pa.int32()),
+            "is_namespaced": [
+                item.property.startswith(namespace) or (o, item.property) in exceptions for o, item in fields
+            ],
+        }
+    )
+
+
+def _check(con: duckdb.DuckDBPyConnection) -> None:
+    twice = con.execute(
+        "select object_type, record_id, property, count(*) from _sync_rows group by all having count(*) > 1 order by all limit 1"
+    ).fetchone()
+    if twice:
+        raise NightdeskError(
+            f"`{twice[2]}` of {twice[0]} {twice[1]} is proposed {twice[3]} times",
+            where=f"sync_hubspot__{twice[0]}",
+            todo="One row per record and property: find the duplicate key in the model.",
+        )
+    broken = con.execute(
+        "select object_type, record_id, property from _sync_rows where record_id is null or property is null "
+        "or not coalesce(json_valid(evidence), true) limit 1"
+    ).fetchone()
+    if broken:
+        raise NightdeskError(
+            f"`{broken[2]}` of {broken[0]} {broken[1]} has no key or evidence that is not JSON",
+            where=f"sync_hubspot__{broken[0]}",
+        )
+
+
+# `fill_empty` fields are for empty fields only. What the mapping does not know, what is quarantined and what the CRM could
+# not hold is denied here, before any rule is asked; it stays in the plan so that a person sees it.
+_STAGE = f"""
+create or replace temp table staged as
+with valued as (
+    select
+        'hubspot' as crm,
+        rows.object_type,
+        rows.record_id,
+        rows.record_label,
+        rows.property,
+        coalesce(fields.value_type, 'text') as value_type,
+        rows.before_value,
+        rows.last_written_value,
+        rows.desired_value,
+        rows.desired_value as wire_value,
+        {CONFLICT_CLASS_SQL} as conflict_class,
+        case when rows.value_error is null then coalesce(rows.reason, '') else 'Cannot be written: ' || rows.value_error end as reason,
+        rows.confidence,
+        coalesce(rows.evidence, '[]') as evidence,
+        least(rows.evidence_count, json_array_length(coalesce(rows.evidence, '[]')))::bigint as counted,
+        rows.answer_id,
+        coalesce(fields.operation, 'none') as operation,
+        coalesce(fields.field_class, 'protected') as field_class,
+        coalesce(fields.risk, 'high') as risk,
+        coalesce(fields.autonomy_level, 1) as autonomy_level,
+        rows.is_stale,
+        rows.is_suppressed,
+        coalesce(fields.is_namespaced, false) as is_namespaced,
+        rows.value_error,
+        case
+            when rows.value_error is not null then 'invalid_value'
+            when fields.property is null then 'unmapped_property'
+            when fields.field_class = 'fill_empty' and coalesce(rows.before_value, '') <> '' then 'fill_empty_only'
+            when exists (
+                select 1 from quarantine
+                where quarantine.crm = 'hubspot' and quarantine.object_type = rows.object_type
+                    and quarantine.record_id = rows.record_id and quarantine.property = rows.property
+                    and quarantine.released_at is null
+            ) then 'quarantined'
+        end as builtin_rule
+    from _sync_rows as rows
+    left join _sync_fields as fields on rows.object_type = fields.object_type and rows.property = fields.property
+    where coalesce(rows.desired_value, '') <> ''
+        and (rows.value_error is not null or rows.desired_value is distinct from rows.before_value)
+)
+select
+    {row_hash_sql(OP_ID_COLUMNS)} as op_id,
+    * exclude (counted, is_stale, is_suppressed),
+    coalesce(counted, 0) as evidence_count,
+    -- a missing answer to "stale?" or "opted out?" counts as yes: the ledger keeps no nulls here
+    coalesce(is_stale, true) as is_stale,
+    coalesce(is_suppressed, true) as is_suppressed
+from valued
+"""
+
+
+def builtin_rules() -> Mapping[str, str]:
+    """The denials that no policy can lift, with their reasons."""
+    return {
+        "default_deny": "No rule permits it",
+        "invalid_value": "The CRM could not hold the value",
+        "unmapped_property": "The field mapping does not know the property",
+        "fill_empty_only": "Only empty fields may be filled",
+        "quarantined": "Failed before and is quarantined",
+    }

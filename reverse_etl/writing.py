@@ -1,0 +1,195 @@
+"""Write batches: fresh read, three-way compare, journal, one request, read-back, journal. Never the other way round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import Any
+
+from nightdesk.errors import NightdeskError
+from reverse_etl.crms.protocol import CrmAdapter, CrmUnavailable, ReadResult, RecordWrite, WriteOutcome
+from reverse_etl.digest import sha256
+from reverse_etl.journal import Journal, Result, Step
+from reverse_etl.judge import ApplyOp, Key, Verdict, after_write, before_write
+
+UNKNOWN = 7
+_RETRY_SECONDS = (1.0, 4.0)
+
+
+@dataclass(slots=True)
+class Writer:
+    """Writes the operations of one apply run.
+
+    Args:
+        adapter: The CRM.
+        journal: The run's journal.
+        subject: What every audit event of the run repeats: plan, digest, fencing token.
+        native: Every field the plan writes to, by the record's own id.
+        sleep: Waiting before an operation of unknown fate is sent again.
+    """
+
+    adapter: CrmAdapter
+    journal: Journal
+    subject: dict[str, Any]
+    native: frozenset[Key]
+    sleep: Callable[[float], None]
+    _claimed: dict[Key, str] = field(default_factory=dict["Key", str])
+
+    def run(self, ops: Sequence[ApplyOp], on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Bring every operation to its end."""
+        done = 0
+        for batch in batches(ops, self.adapter.batch_size):
+            self._batch(batch)
+            done += len(batch)
+            if on_progress:
+                on_progress(done, len(ops))
+
+    def read(self, batch: Sequence[ApplyOp]) -> ReadResult:
+        """Read the records of a batch as they are now."""
+        ids = list(dict.fromkeys(op.record_id for op in batch))
+        return self.adapter.read(batch[0].object_type, ids, _properties(batch))
+
+    def judge_all(self, batch: Sequence[ApplyOp]) -> list[tuple[ApplyOp, Verdict]]:
+        """Read a batch and decide its operations; only where somebody changed a value is its history asked for."""
+        read = self.read(batch)
+        verdicts = [(op, self.judge(op, read)) for op in batch]
+        changed = [op for op, verdict in verdicts if verdict.result == "conflict"]
+        if not changed:
+            return verdicts
+        ids = list(dict.fromkeys(op.record_id for op in changed))
+        closer = self.adapter.read(batch[0].object_type, ids, _properties(changed), history=True)
+        again = {op.op_id: self.judge(op, closer) for op in changed}
+        return [(op, again.get(op.op_id, verdict)) for op, verdict in verdicts]
+
+    def judge(self, op: ApplyOp, read: ReadResult) -> Verdict:
+        """Decide one operation and, if it goes to a surviving record, claim the field there."""
+        verdict = before_write(
+            op,
+            read.found.get(op.record_id),
+            read.missing.get(op.record_id, "not in the CRM"),
+            self.native,
+            self._claimed,
+        )
+        if verdict.action == "write" and verdict.target != op.record_id:
+            self._claimed[(op.object_type, verdict.target, op.property)] = op.op_id
+        return verdict
+
+    def _batch(self, batch: Sequence[ApplyOp]) -> None:
+        verdicts = self.judge_all(batch)
+        ended = [(op, verdict) for op, verdict in verdicts if verdict.action == "end"]
+        if ended:
+            self.journal.commit(
+                "ended",
+                [Step(op.op_id, v.state, v.crm_value, None, v.message) for op, v in ended],
+                [Result(op.op_id, v.result, v.before, v.crm_value, v.message) for op, v in ended],
+                ("write_result", {**self.subject, "ops": [[op.op_id, v.result] for op, v in ended]}),
+            )
+        waiting = [(op, verdict) for op, verdict in verdicts if verdict.action == "write"]
+        attempt = 1
+        while waiting:
+            waiting = self._send(waiting, attempt)
+            if waiting:
+                self.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS)) - 1])
+                attempt += 1
+
+    def _send(self, waiting: list[tuple[ApplyOp, Verdict]], attempt: int) -> list[tuple[ApplyOp, Verdict]]:
+        """One request for the operations waiting; returns those to send again."""
+        object_type = waiting[0][0].object_type
+        writes, trace_of = self._compose(waiting, attempt)
+        event = {
+            **self.subject,
+            "object_type": object_type,
+            "attempt": attempt,
+            "ops": [[op.op_id, v.target, op.property, sha256(op.wire)] for op, v in waiting],
+        }
+        # The audit event and the intent are on disk before the request exists.
+        self.journal.commit(
+            "intent",
+            [Step(op.op_id, "intent", v.crm_value, trace_of[v.target], v.message) for op, v in waiting],
+            (),
+            ("write_intent", event),
+        )
+        self.journal.commit("sent", [Step(op.op_id, "sent", None, trace_of[v.target]) for op, v in waiting])
+        answers = self.adapter.write(object_type, writes)
+        silent = WriteOutcome("unknown", "the adapter gave no outcome")
+        said = {op.op_id: answers.get(trace_of[v.target], silent) for op, v in waiting}
+        self.journal.commit(
+            "answered",
+            [
+                Step(op.op_id, said[op.op_id].state, None, trace_of[v.target], said[op.op_id].message or None)
+                for op, v in waiting
+            ],
+        )
+        back = self._read_back(object_type, waiting)
+        steps: list[Step] = []
+        results: list[Result] = []
+        again: list[tuple[ApplyOp, Verdict]] = []
+        for op, verdict in waiting:
+            found, missing = back.found.get(verdict.target), back.missing.get(verdict.target, "not in the CRM")
+            end = after_write(op, verdict.crm_value, said[op.op_id], found, missing)
+            if end.again and attempt <= len(_RETRY_SECONDS):
+                again.append((op, replace(verdict, crm_value=end.crm_value)))
+                continue
+            notes = "; ".join(part for part in (verdict.message, end.message) if part) or None
+            steps.append(Step(op.op_id, end.state, end.crm_value, trace_of[verdict.target], notes))
+            results.append(Result(op.op_id, end.result, verdict.before, end.crm_value, notes))
+        if results:
+            event = {**self.subject, "ops": [[r.op_id, r.result] for r in results]}
+            self.journal.commit("verified", steps, results, ("write_result", event))
+        return again
+
+    def _compose(
+        self, waiting: list[tuple[ApplyOp, Verdict]], attempt: int
+    ) -> tuple[list[RecordWrite], dict[str, str]]:
+        values: dict[str, dict[str, str]] = {}
+        for op, verdict in waiting:
+            values.setdefault(verdict.target, {})[op.property] = op.wire
+        run = self.journal.apply_run_id
+        token = self.journal.lease.token
+        trace_of = {target: f"{run}/{token}/{waiting[0][0].object_type}/{target}/{attempt}" for target in values}
+        return [RecordWrite(target, trace_of[target], fields) for target, fields in values.items()], trace_of
+
+    def _read_back(self, object_type: str, waiting: list[tuple[ApplyOp, Verdict]]) -> ReadResult:
+        targets = list(dict.fromkeys(verdict.target for _, verdict in waiting))
+        ops = [op for op, _ in waiting]
+        try:
+            back = self.adapter.read(object_type, targets, _properties(ops))
+            # Only where something does not match is it worth asking who changed it.
+            wrong = [
+                v.target
+                for op, v in waiting
+                if v.target in back.found
+                and after_write(op, v.crm_value, WriteOutcome("acknowledged"), back.found[v.target], "").result
+                in ("altered",)
+            ]
+            if wrong:
+                closer = self.adapter.read(object_type, list(dict.fromkeys(wrong)), _properties(ops), history=True)
+                back = ReadResult({**back.found, **closer.found}, back.missing)
+        except CrmUnavailable as error:
+            raise NightdeskError(
+                f"Written, but not read back: {error.what}",
+                where=error.where,
+                todo="Run `nightdesk apply` again: it reads back first and sends nothing twice.",
+                exit_code=UNKNOWN,
+            ) from error
+        return back
+
+
+def _properties(ops: Sequence[ApplyOp]) -> list[str]:
+    return sorted({op.property for op in ops})
+
+
+def batches(ops: Sequence[ApplyOp], size: int) -> Iterator[list[ApplyOp]]:
+    """Group operations (sorted by object type and record) so that a batch has one object type and at most `size` records."""
+    for _, same_type in groupby(ops, key=lambda op: op.object_type):
+        batch: list[ApplyOp] = []
+        records = 0
+        for _, record in groupby(same_type, key=lambda op: op.record_id):
+            if records == size:
+                yield batch
+                batch, records = [], 0
+            batch.extend(record)
+            records += 1
+        if batch:
+            yield batch
