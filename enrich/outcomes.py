@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, get_args
 
+from enrich.arrow import Kind, registered
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
@@ -89,22 +90,13 @@ def record(
     Raises:
         NightdeskError: A record has no outcome, or the sum is not the number of records selected.
     """
-    import pyarrow as pa
-
-    connection.register(
-        "drain_left_out",
-        pa.table(
-            {
-                "input_hash": pa.array(list(left_out), pa.string()),
-                "outcome": pa.array([outcome for outcome, _ in left_out.values()], pa.string()),
-                "reason": pa.array([reason for _, reason in left_out.values()], pa.string()),
-            }
-        ),
-    )
-    try:
+    columns: dict[str, tuple[Kind, list[str]]] = {
+        "input_hash": ("text", list(left_out)),
+        "outcome": ("text", [outcome for outcome, _ in left_out.values()]),
+        "reason": ("text", [reason for _, reason in left_out.values()]),
+    }
+    with registered(connection, "drain_left_out", columns):
         connection.execute(_COMPUTE, {"operation": operation, "run_id": run_id})
-    finally:
-        connection.unregister("drain_left_out")
     without = connection.execute("select count(*), min(record_id) from drain_outcomes where outcome is null").fetchone()
     if without is not None and without[0]:
         raise NightdeskError(

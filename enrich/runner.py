@@ -163,6 +163,7 @@ def drain_task(
     import anyio
 
     from enrich import outcomes, runner_queue, store
+    from enrich.agents.protocol import HasRemarks
     from enrich.runner_pipeline import Pipeline
     from enrich.runner_replay import replay
     from enrich.spool import SpoolWriter, mark_committed
@@ -198,6 +199,8 @@ def drain_task(
                 anyio.run(pipeline.run)
             finally:
                 spool.close()
+            if isinstance(agent, HasRemarks):
+                tally.warnings += agent.take_remarks()
             left_out = pipeline.left_out
         tally.answers_written += store.copy_to_twins(connection, name, run_id, clock())
         if checkpoint is not None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from enrich.arrow import Kind, registered
 from enrich.hashing import INPUT_HASH_SQL
 from nightdesk.errors import NightdeskError
 from nightdesk.ledger import WAREHOUSE_ALIAS
@@ -175,17 +176,12 @@ def read_contexts(
     connection: duckdb.DuckDBPyConnection, operation: str, wanted: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], str]:
     """Contexts by (record_id, context_hash), of those that the queue still shows so."""
-    import pyarrow as pa
-
     relation = _queue_relation(connection, operation)
-    keys = pa.table(
-        {
-            "record_id": pa.array([record_id for record_id, _ in wanted], pa.string()),
-            "context_hash": pa.array([context_hash for _, context_hash in wanted], pa.string()),
-        }
-    )
-    connection.register("drain_wanted", keys)
-    try:
+    columns: dict[str, tuple[Kind, list[str]]] = {
+        "record_id": ("text", [record_id for record_id, _ in wanted]),
+        "context_hash": ("text", [context_hash for _, context_hash in wanted]),
+    }
+    with registered(connection, "drain_wanted", columns):
         rows = connection.execute(
             f"""
             select keys.record_id, keys.context_hash, queue.context
@@ -199,8 +195,6 @@ def read_contexts(
                 )
             """
         ).fetchall()
-    finally:
-        connection.unregister("drain_wanted")
     return {(record_id, context_hash): context for record_id, context_hash, context in rows}
 
 

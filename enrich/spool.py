@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from enrich.agents.protocol import AgentResponse
 from nightdesk.errors import NightdeskError
@@ -65,11 +65,12 @@ class SpoolLine:
         Raises:
             ValueError: The line is torn or is not ours.
         """
-        values = json.loads(text)
-        if not isinstance(values, dict):
+        loaded: object = json.loads(text)
+        if not isinstance(loaded, dict):
             raise ValueError("not an object")
+        values = cast("dict[str, Any]", loaded)
         try:
-            response = dict(values.pop("response"))
+            response: dict[str, Any] = dict(values.pop("response"))
             response["cost_usd"] = Decimal(response["cost_usd"])
             for name in ("requested_at", "responded_at"):
                 values[name] = datetime.fromisoformat(values[name])

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from enrich.arrow import Kind, registered
 from enrich.hashing import ANSWER_ID_SQL, answer_id
 from enrich.runner_queue import FINAL, RETRY
 from enrich.spool import SpoolLine
@@ -18,92 +19,86 @@ from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
     from enrich.answer import CheckedAnswer
 
-_TEXT, _INT, _BIG, _TIME, _DAY, _USD, _SHARE = "text", "int", "big", "time", "day", "usd", "share"
-
-TABLES: Mapping[str, Mapping[str, str]] = {
+TABLES: Mapping[str, Mapping[str, Kind]] = {
     "attempts": {
-        "attempt_id": _TEXT,
-        "run_id": _TEXT,
-        "operation": _TEXT,
-        "record_type": _TEXT,
-        "record_id": _TEXT,
-        "input_hash": _TEXT,
-        "agent": _TEXT,
-        "model": _TEXT,
-        "status": _TEXT,
-        "stop_reason": _TEXT,
-        "input_tokens": _BIG,
-        "cache_read_tokens": _BIG,
-        "cache_write_tokens": _BIG,
-        "output_tokens": _BIG,
-        "cost_usd": _USD,
-        "error": _TEXT,
-        "response_ref": _TEXT,
-        "requested_at": _TIME,
-        "responded_at": _TIME,
+        "attempt_id": "text",
+        "run_id": "text",
+        "operation": "text",
+        "record_type": "text",
+        "record_id": "text",
+        "input_hash": "text",
+        "agent": "text",
+        "model": "text",
+        "status": "text",
+        "stop_reason": "text",
+        "input_tokens": "big",
+        "cache_read_tokens": "big",
+        "cache_write_tokens": "big",
+        "output_tokens": "big",
+        "cost_usd": "usd",
+        "error": "text",
+        "response_ref": "text",
+        "requested_at": "time",
+        "responded_at": "time",
     },
     "answers": {
-        "answer_id": _TEXT,
-        "operation": _TEXT,
-        "record_type": _TEXT,
-        "record_id": _TEXT,
-        "input_hash": _TEXT,
-        "context_hash": _TEXT,
-        "agent": _TEXT,
-        "model": _TEXT,
-        "operation_hash": _TEXT,
-        "policy_hash": _TEXT,
-        "run_id": _TEXT,
-        "attempt_id": _TEXT,
-        "outcome": _TEXT,
-        "reason": _TEXT,
-        "confidence": _SHARE,
-        "evidence_count": _INT,
-        "dropped_count": _INT,
-        "answered_at": _TIME,
+        "answer_id": "text",
+        "operation": "text",
+        "record_type": "text",
+        "record_id": "text",
+        "input_hash": "text",
+        "context_hash": "text",
+        "agent": "text",
+        "model": "text",
+        "operation_hash": "text",
+        "policy_hash": "text",
+        "run_id": "text",
+        "attempt_id": "text",
+        "outcome": "text",
+        "reason": "text",
+        "confidence": "share",
+        "evidence_count": "int",
+        "dropped_count": "int",
+        "answered_at": "time",
     },
-    "judgements": {"answer_id": _TEXT, "component": _TEXT, "level": _TEXT, "evidence_count": _INT},
-    "sentences": {"answer_id": _TEXT, "section": _TEXT, "position": _INT, "body": _TEXT},
+    "judgements": {"answer_id": "text", "component": "text", "level": "text", "evidence_count": "int"},
+    "sentences": {"answer_id": "text", "section": "text", "position": "int", "body": "text"},
     "facts": {
-        "fact_id": _TEXT,
-        "answer_id": _TEXT,
-        "document_id": _TEXT,
-        "predicate": _TEXT,
-        "fact_value": _TEXT,
-        "polarity": _TEXT,
-        "fact_date": _DAY,
-        "author_side": _TEXT,
-        "author": _TEXT,
-        "span_start": _INT,
-        "span_end": _INT,
-        "quote": _TEXT,
+        "fact_id": "text",
+        "answer_id": "text",
+        "document_id": "text",
+        "predicate": "text",
+        "fact_value": "text",
+        "polarity": "text",
+        "fact_date": "day",
+        "author_side": "text",
+        "author": "text",
+        "span_start": "int",
+        "span_end": "int",
+        "quote": "text",
     },
     "evidence": {
-        "answer_id": _TEXT,
-        "item_kind": _TEXT,
-        "item_key": _TEXT,
-        "position": _INT,
-        "evidence_kind": _TEXT,
-        "evidence_id": _TEXT,
-        "quote": _TEXT,
+        "answer_id": "text",
+        "item_kind": "text",
+        "item_key": "text",
+        "position": "int",
+        "evidence_kind": "text",
+        "evidence_id": "text",
+        "quote": "text",
     },
     "rejections": {
-        "attempt_id": _TEXT,
-        "item_kind": _TEXT,
-        "item_key": _TEXT,
-        "position": _INT,
-        "body": _TEXT,
-        "reason": _TEXT,
+        "attempt_id": "text",
+        "item_kind": "text",
+        "item_key": "text",
+        "position": "int",
+        "body": "text",
+        "reason": "text",
     },
 }
 """The columns written, in the order of the DDL; a test holds them equal to the ledger's."""
-
-_CENTS = Decimal("0.00000001")
-_PER_TEN_THOUSAND = Decimal("0.0001")
 
 
 class Batch:
@@ -224,13 +219,12 @@ class Batch:
         connection.begin()
         try:
             for table in TABLES:
-                rows = self._arrow(table)
-                if rows.num_rows:
-                    connection.register("drain_rows", rows)
-                    try:
+                values = self._columns[table]
+                if values[0]:
+                    kinds = TABLES[table].items()
+                    columns = {name: (kind, column) for (name, kind), column in zip(kinds, values, strict=True)}
+                    with registered(connection, "drain_rows", columns):
                         connection.execute(f"insert into {table} by name select * from drain_rows")
-                    finally:
-                        connection.unregister("drain_rows")
             connection.commit()
         except duckdb.Error as error:
             connection.rollback()
@@ -244,48 +238,6 @@ class Batch:
         for column, value in zip(self._columns[table], values, strict=True):
             column.append(value)
 
-    def _arrow(self, table: str) -> pa.Table:
-        import pyarrow as pa
-
-        kinds = TABLES[table]
-        arrays = {
-            name: pa.array(_converted(values, kind), _arrow_type(kind))
-            for (name, kind), values in zip(kinds.items(), self._columns[table], strict=True)
-        }
-        return pa.table(arrays)
-
-
-def _arrow_type(kind: str) -> pa.DataType:
-    import pyarrow as pa
-
-    return {
-        _TEXT: pa.string(),
-        _INT: pa.int32(),
-        _BIG: pa.int64(),
-        _TIME: pa.timestamp("us", tz="UTC"),
-        _DAY: pa.date32(),
-        _USD: pa.decimal128(18, 8),
-        _SHARE: pa.decimal128(6, 4),
-    }[kind]
-
-
-def _converted(values: list[Any], kind: str) -> list[Any]:
-    if kind == _TEXT:
-        # A model may escape half a surrogate pair; no database can hold one.
-        return [value if value is None or value.isascii() else _storable(value) for value in values]
-    if kind == _USD:
-        return [Decimal(value).quantize(_CENTS, ROUND_HALF_UP) for value in values]
-    if kind == _SHARE:
-        return [
-            None if value is None else Decimal(str(value)).quantize(_PER_TEN_THOUSAND, ROUND_HALF_UP)
-            for value in values
-        ]
-    return values
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
-
 
 def known_attempts(connection: duckdb.DuckDBPyConnection, attempt_ids: Iterable[str]) -> set[str]:
     """Which of these calls the ledger has already."""
@@ -298,17 +250,12 @@ def known_answers(connection: duckdb.DuckDBPyConnection, answer_ids: Iterable[st
 
 
 def _known(connection: duckdb.DuckDBPyConnection, table: str, column: str, ids: Collection[str]) -> set[str]:
-    import pyarrow as pa
-
     if not ids:
         return set()
-    connection.register("drain_ids", pa.table({"id": pa.array(list(ids), pa.string())}))
-    try:
+    with registered(connection, "drain_ids", {"id": ("text", list(ids))}):
         rows = connection.execute(
             f"select {column} from {table} where {column} in (select id from drain_ids)"
         ).fetchall()
-    finally:
-        connection.unregister("drain_ids")
     return {row[0] for row in rows}
 
 

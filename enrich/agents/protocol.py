@@ -141,3 +141,12 @@ class Agent(Protocol):
         Safe to call twice; `prepare()` may follow again, in another event loop.
         """
         ...
+
+
+@runtime_checkable
+class HasRemarks(Protocol):
+    """An agent that has something to tell a person after a drain."""
+
+    def take_remarks(self) -> list[str]:
+        """One line each; told once."""
+        ...
