@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightdesk import agents, prepare, sample, settings, summary
+from nightdesk import agents, morning, prepare, sample, settings
 from nightdesk.clock import system_clock
 from nightdesk.errors import NightdeskError
 from nightdesk.refresh import Night, refresh
@@ -81,7 +81,7 @@ def run(out: Console, *, contacts: int, seed: int, nights: int, folder: Path) ->
             out.print(f"  {done[-1].seconds:.0f} s ({parts}); the agent was asked {asked:,} times")
     note = _write_env(project_folder, read)
     out.print()
-    out.print(summary.morning(project, done[-1].night.run_id))
+    out.print(morning.morning(project, done[-1].night.run_id))
     out.print(note)
     return done
 
@@ -113,7 +113,7 @@ def _write_env(project_folder: Path, read: settings.Settings) -> str:
     """Let the commands after the demo find it, unless somebody's own settings are there."""
     path = project_folder / ".env"
     if path.exists() and not path.read_text().startswith(_WRITTEN_BY_DEMO):
-        return f"Your own .env was left alone: prefix commands with NIGHTDESK_DATA_DIR={read.data_dir} to look at the demo."
+        return f"Your own .env was left alone: set NIGHTDESK_DATA_DIR={read.data_dir} to look at the demo."
     path.write_text(
         _ENV.format(data_dir=read.data_dir, url=read.hubspot_url, token=sample.TOKEN, as_of=sample.TODAY.isoformat())
     )

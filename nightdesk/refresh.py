@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nightdesk import ledger, lock, logs, prepare, publish, runs, steps, waves
+from nightdesk import lock, logs, prepare, publish, runs, steps, waves
 from nightdesk.clock import Clock
 from nightdesk.dbt import Dbt
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
     from enrich.agents.protocol import Agent
-    from enrich.budget import NightBudget
     from enrich.runner import DrainReport
     from reverse_etl.plan import PlanSummary
 
@@ -92,22 +91,6 @@ def refresh(
     return night
 
 
-def night_budget(project: prepare.Project, run_id: str) -> NightBudget:
-    """The night's money, less what this run spent before it was interrupted."""
-    from enrich.budget import NightBudget
-
-    budget = NightBudget.from_policy(project.policy.budget)
-    with ledger.connect(project.settings.ledger, read_only=True) as connection:
-        budget.restore(
-            dict(
-                connection.execute(
-                    "select operation, sum(cost_usd) from attempts where run_id = ? group by operation", [run_id]
-                ).fetchall()
-            )
-        )
-    return budget
-
-
 def _night(
     project: prepare.Project,
     night: Night,
@@ -132,6 +115,7 @@ def _night(
             night.rows_moved = {name: int(count) for name, count in numbers.items() if not name.startswith("total_")}
         timed("load", began)
 
+    from enrich.budget import NightBudget
     from enrich.runner import drain
 
     dbt = Dbt(project.folder, settings.data_dir, settings.as_of)
@@ -146,7 +130,7 @@ def _night(
             raise NightdeskError(
                 f"There is no operation `{name}`", todo=f"Choose from {', '.join(sorted(graph.queues))}."
             )
-    budget = night_budget(project, run.run_id)
+    budget = NightBudget.from_policy(project.policy.budget)
     for number, wave in enumerate(order, 1):
         operations = [name for name in wave if selected is None or name in selected]
         if not operations:

@@ -52,6 +52,7 @@ def serve_forever(folder: Path, *, port: int, requests_per_10s: int, on_start: C
         NightdeskError: There is no sample company, or the port is taken.
     """
     from sandbox.crm import server
+    from sandbox.crm.limits import Limits
 
     store = folder / STORE
     if not store.exists():
@@ -64,7 +65,7 @@ def serve_forever(folder: Path, *, port: int, requests_per_10s: int, on_start: C
             where=f"127.0.0.1:{port}",
             todo="A sandbox may be running already; otherwise choose another with --port.",
         )
-    server.serve(store, port=port, token=TOKEN, requests_per_10s=requests_per_10s, on_start=on_start)
+    server.serve(store, port=port, token=TOKEN, limits=Limits(burst=requests_per_10s), on_start=on_start)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nightdesk import ledger
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nightdesk.prepare import Project
+    from reverse_etl.crms.hubspot.adapter import HubSpotAdapter
     from reverse_etl.plan import PlanSummary
 
 Progress = Callable[[str, str], None]
@@ -31,12 +33,7 @@ def load_crm(project: Project, progress: Progress) -> dict[str, int]:
     from sources import expectations, hubspot
 
     settings = project.settings
-    if not settings.hubspot_token.get_secret_value():
-        raise NightdeskError(
-            "There is no token for the CRM",
-            where="NIGHTDESK_HUBSPOT_TOKEN in .env or the environment",
-            todo="Put a private-app token there, or try a sample CRM with `nightdesk demo`.",
-        )
+    _token(project)
     report = hubspot.load(
         hubspot.HubSpotSettings(
             base_url=settings.hubspot_url,
@@ -109,13 +106,40 @@ def due(project: Project, select: Sequence[str] | None) -> Table:
     return table
 
 
+@contextmanager
+def open_crm(project: Project) -> Iterator[HubSpotAdapter]:
+    """The CRM to write to, as a context.
+
+    Raises:
+        NightdeskError: There is no token.
+    """
+    from reverse_etl.crms.hubspot.adapter import HubSpotAdapter
+
+    settings = project.settings
+    adapter = HubSpotAdapter.connect(settings.hubspot_url, _token(project), project.policy, settings.as_of)
+    try:
+        yield adapter
+    finally:
+        adapter.close()
+
+
+def _token(project: Project) -> str:
+    token = project.settings.hubspot_token.get_secret_value()
+    if not token:
+        raise NightdeskError(
+            "There is no token for the CRM",
+            where="NIGHTDESK_HUBSPOT_TOKEN in .env or the environment",
+            todo="Put a private-app token there, or try a sample CRM with `nightdesk demo`.",
+        )
+    return token
+
+
 def make_plan(project: Project, run_id: str, clock: Clock) -> PlanSummary:
     """Freeze what the CRM should be told, decided by policy."""
     from reverse_etl import plan
-    from reverse_etl.crms.hubspot import adapter
 
     settings = project.settings
-    with adapter.open(settings.hubspot_url, settings.hubspot_token, policy=project.policy) as crm:
+    with open_crm(project) as crm:
         return plan.make(
             settings.warehouse,
             settings.ledger,

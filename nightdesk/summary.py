@@ -1,4 +1,4 @@
-"""The morning after: one screen that says what the night did, what it cost, what waits, and where to look."""
+"""What a night did, as data: outcomes, cost, briefs, triggers, what waits. The view is in `morning.py`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
     import duckdb
-    from rich.console import RenderableType
-    from rich.table import Table
 
     from nightdesk.prepare import Project
 
@@ -93,7 +91,7 @@ def read(project: Project, run_id: str) -> Morning:
     settings = project.settings
     warehouse = settings.warehouse if settings.warehouse.exists() else None
     with ledger.connect(settings.ledger, read_only=True, warehouse=warehouse) as connection:
-        return _read(connection, run_id, settings.as_of, with_warehouse=warehouse is not None)
+        return read_from(connection, run_id, with_warehouse=warehouse is not None)
 
 
 def numbers(project: Project, run_id: str) -> dict[str, Any]:
@@ -107,8 +105,11 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[
     return connection.execute(sql, list(parameters)).fetchall()
 
 
-def _read(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: date, *, with_warehouse: bool) -> Morning:
-    ((agent, started_at, night),) = _rows(connection, "select agent, started_at, as_of from runs where run_id = ?", [run_id])
+def read_from(connection: duckdb.DuckDBPyConnection, run_id: str, *, with_warehouse: bool) -> Morning:
+    """`read()` on an open ledger, with the warehouse attached or not."""
+    ((agent, started_at, night),) = _rows(
+        connection, "select agent, started_at, as_of from runs where run_id = ?", [run_id]
+    )
     ends = _rows(
         connection,
         """
@@ -182,7 +183,7 @@ def _read(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: date, *, wi
             [plan_id],
         )
     ]
-    briefs, brief_count = _briefs(connection, as_of) if with_warehouse else ([], 0)
+    briefs, brief_count = _briefs(connection, night) if with_warehouse else ([], 0)
     triggers, trigger_count = _triggers(connection) if with_warehouse else ([], 0)
     return Morning(
         run_id=run_id,
@@ -208,20 +209,61 @@ def _read(connection: duckdb.DuckDBPyConnection, run_id: str, as_of: date, *, wi
     )
 
 
-def _exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+def _briefs(connection: duckdb.DuckDBPyConnection, as_of: date) -> tuple[list[Brief], int]:
+    """Today's briefs, earliest first; none where the model has not been built yet."""
+    if not _built(connection, "meeting_briefs"):
+        return [], 0
+    found = [
+        Brief(*row)
+        for row in _rows(
+            connection,
+            """
+            select
+                meeting_briefs.started_at,
+                coalesce(accounts.account_name, meeting_briefs.title),
+                coalesce(owners.full_name, 'nobody'),
+                split_part(meeting_briefs.meeting_id, ':', 3),
+                coalesce(regexp_extract(meeting_briefs.brief, '- ([^\n]+)', 1), '')
+            from warehouse.main.meeting_briefs
+            left join warehouse.main.accounts using (account_id)
+            left join warehouse.main.owners on meeting_briefs.owner_id = owners.owner_id
+            where meeting_briefs.started_at::date = ?
+            order by meeting_briefs.started_at, meeting_briefs.meeting_id
+            """,
+            [as_of],
+        )
+    ]
+    return found[:_BRIEFS_SHOWN], len(found)
+
+
+def _triggers(connection: duckdb.DuckDBPyConnection) -> tuple[list[Trigger], int]:
+    """Win-back triggers that fired, newest remark first."""
+    if not _built(connection, "revisit_triggers"):
+        return [], 0
+    found = [
+        Trigger(*row)
+        for row in _rows(
+            connection,
+            """
+            select accounts.account_name, revisit_triggers.reason
+            from warehouse.main.revisit_triggers
+            inner join warehouse.main.accounts using (account_id)
+            where revisit_triggers.state = 'fired'
+            order by revisit_triggers.said_date desc, revisit_triggers.account_id
+            """,
+        )
+    ]
+    return found[:_TRIGGERS_SHOWN], len(found)
+
+
+def _built(connection: duckdb.DuckDBPyConnection, model: str) -> bool:
     return bool(
         _rows(
             connection,
-            "select 1 from information_schema.tables where table_catalog = 'warehouse' and table_name = ?",
-            [table],
+            """
+            select 1 from information_schema.tables
+            where table_catalog = 'warehouse' and table_schema = 'main' and table_name = ?
+            """,
+            [model],
         )
     )
-
-
-def _schema_of(connection: duckdb.DuckDBPyConnection, table: str) -> str:
-    ((schema,),) = _rows(
-        connection,
-        "select table_schema from information_schema.tables where table_catalog = 'warehouse' and table_name = ?",
-        [table],
-    )
-    return f'warehouse."{schema}"."{table}"'

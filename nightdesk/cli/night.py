@@ -76,9 +76,9 @@ def enrich(
     """Ask the agents what is due, in the order dbt's manifest gives, building what each wave needs."""
     from nightdesk.cli.common import console, prepared, progress_line
     from nightdesk.clock import system_clock
+    from nightdesk.morning import outcomes_table
     from nightdesk.refresh import refresh as run_refresh
     from nightdesk.steps import due
-    from nightdesk.summary import outcomes_table
 
     project, out = prepared(), console()
     if dry_run:
@@ -109,8 +109,8 @@ def refresh() -> None:
     from nightdesk import agents
     from nightdesk.cli.common import console, prepared, progress_line
     from nightdesk.clock import system_clock
+    from nightdesk.morning import morning
     from nightdesk.refresh import refresh as run_refresh
-    from nightdesk.summary import morning
 
     project, out = prepared(), console()
     with progress_line(out) as progress:
@@ -124,7 +124,8 @@ def status(
 ) -> None:
     """The last night: outcomes, cost, what waits. Reads only."""
     from nightdesk.cli.common import console, prepared
-    from nightdesk.summary import last_run, morning, numbers
+    from nightdesk.morning import morning
+    from nightdesk.summary import last_run, numbers
 
     project = prepared()
     run_id = last_run(project.settings.ledger)
