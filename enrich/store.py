@@ -222,7 +222,9 @@ class Batch:
                 values = self._columns[table]
                 if values[0]:
                     kinds = TABLES[table].items()
-                    columns = {name: (kind, column) for (name, kind), column in zip(kinds, values, strict=True)}
+                    columns: dict[str, tuple[Kind, list[Any]]] = {
+                        name: (kind, column) for (name, kind), column in zip(kinds, values, strict=True)
+                    }
                     with registered(connection, "drain_rows", columns):
                         connection.execute(f"insert into {table} by name select * from drain_rows")
             connection.commit()

@@ -212,10 +212,11 @@ class ClaudeAgent:
         asked_at = self._clock()
         try:
             message = await self._client.messages.create(**body)
+            return claude_wire.read_message(request, message, model=model, asked_at=asked_at, answered_at=self._clock())
         except APIError as error:
             response = claude_wire.read_error(request, error, asked_at=asked_at, answered_at=self._clock())
             return replace(response, model=model)
-        except ValueError as error:  # a body that is no JSON, or no message
+        except ValueError as error:
             return AgentResponse(
                 request.input_hash,
                 "provider_error",
@@ -225,7 +226,6 @@ class ClaudeAgent:
                 requested_at=asked_at,
                 responded_at=self._clock(),
             )
-        return claude_wire.read_message(request, message, model=model, asked_at=asked_at, answered_at=self._clock())
 
     def _model(self, operation: str) -> str:
         model = self.model_for(operation)

@@ -97,7 +97,12 @@ def read_message(
     """A message as the runner's response: whether it ended by itself, was refused or was cut off, and what it cost.
 
     Priced as the model that was asked for: its price is known, while the answer may name a dated version of it.
+
+    Raises:
+        ValueError: It is no message (a proxy's page, another API): the SDK hands on whatever came.
     """
+    if not _is_message(message):
+        raise ValueError("not a response of the Messages API")
     text = "".join(block.text for block in message.content if block.type == "text")
     usage = message.usage
     read, written = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
@@ -129,6 +134,12 @@ def read_message(
         why = ": ".join(word for word in (details.category, details.explanation) if word) if details else ""
         return replace(response, status="refused", error=one_line(why) or "no reason given")
     return replace(response, status="truncated", error=f"stopped by {message.stop_reason or 'nothing it named'}")
+
+
+def _is_message(value: object) -> bool:
+    from anthropic.types import Message, Usage
+
+    return isinstance(value, Message) and isinstance(value.content, list) and isinstance(value.usage, Usage)
 
 
 def read_error(request: AgentRequest, error: APIError, *, asked_at: datetime, answered_at: datetime) -> AgentResponse:
