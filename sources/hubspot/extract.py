@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from nightdesk.errors import NightdeskError
@@ -17,20 +16,12 @@ from sources.hubspot.contract import Definitions, check
 from sources.hubspot.previous import Previous
 from sources.hubspot.spool import Spool
 from sources.hubspot.tables import OBJECTS, ObjectType
+from sources.hubspot.watermarks import Outcome
 
 Progress = Callable[[str, int], None]
 
 # Associations of these types are written by people all day and do not touch a record's modified stamp: read anew each time.
 SWEPT: Final = ("contacts", "deals")
-
-
-@dataclass
-class Outcome:
-    """What the streams found besides rows."""
-
-    watermarks: dict[str, datetime | None] = field(default_factory=dict)
-    rows_seen: dict[str, int] = field(default_factory=dict)
-    changes: list[str] = field(default_factory=list)
 
 
 class Extraction:
@@ -261,17 +252,3 @@ class Extraction:
             self.outcome.rows_seen[stream] = total
             if self._progress is not None:
                 self._progress(stream, total)
-
-
-def watermark_rows(outcome: Outcome, loaded_at: datetime) -> list[tuple[str, str | None, str, str]]:
-    """Rows of `load_watermarks`: one per stream."""
-    streams = sorted({*outcome.watermarks, *outcome.rows_seen})
-    return [
-        (
-            stream,
-            stamp.astimezone(UTC).isoformat() if (stamp := outcome.watermarks.get(stream)) else None,
-            str(outcome.rows_seen.get(stream, 0)),
-            loaded_at.astimezone(UTC).isoformat(),
-        )
-        for stream in streams
-    ]

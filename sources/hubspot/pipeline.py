@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +33,7 @@ _ENVIRONMENT: Final = {
     "NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID": "true",
     "LOAD__TRUNCATE_STAGING_DATASET": "true",
     "LOAD__DELETE_COMPLETED_JOBS": "true",
-    "LOAD__WORKERS": "1",
+    "LOAD__WORKERS": "1",  # DuckDB has one writer; more threads only wait for each other
     "NORMALIZE__WORKERS": "1",
 }
 
@@ -43,26 +44,24 @@ _CONTRACT: Final = {"tables": "evolve", "columns": "evolve", "data_type": "freez
 class Loader:
     """Completes what an interrupted load left, then writes one load package.
 
+    Importing dlt takes longer than asking the CRM whether anything moved, so it is imported on first need only.
+
     Args:
         raw_path: The raw database.
         pipelines_dir: dlt's working directory; may be deleted between loads.
     """
 
     def __init__(self, raw_path: Path, pipelines_dir: Path) -> None:
-        os.environ.update(_ENVIRONMENT)
-        import dlt
-
-        self._dlt = dlt
         self._raw_path = raw_path
         self._dir = pipelines_dir
-        self._pipeline: dlt.Pipeline | None = None
 
     def _new_pipeline(self) -> dlt.Pipeline:
         self._dir.mkdir(parents=True, exist_ok=True)
-        return self._dlt.pipeline(
+        dlt = _dlt()
+        return dlt.pipeline(
             PIPELINE,
             pipelines_dir=str(self._dir),
-            destination=self._dlt.destinations.duckdb(str(self._raw_path)),
+            destination=dlt.destinations.duckdb(str(self._raw_path)),
             dataset_name=DATASET,
         )
 
@@ -72,18 +71,14 @@ class Loader:
         A package is complete once normalised. Dropping is safe: watermarks live in the raw database and count only when dlt
         marked their load complete, so whatever is dropped is read from the CRM again.
         """
-        import shutil
-
         folder = self._dir / PIPELINE
-        if not folder.exists():
+        if not _left_over(folder):
             return False
         try:
             pipeline = self._new_pipeline()
             if pipeline.list_normalized_load_packages():
                 pipeline.load()
                 return True
-            if not pipeline.has_pending_data:
-                return False
         except Exception as error:
             if _is_locked(error):
                 raise _translated(error, self._raw_path) from error
@@ -100,12 +95,15 @@ class Loader:
             counts: Moved rows per table; tables with none are left alone.
             batches: Arrow tables of a table's moved rows.
             release: Called after extraction, before the raw database is opened for writing.
+
+        Raises:
+            NightdeskError: the database is in use, or dlt refused or failed to write (disk full, changed column type).
         """
-        pipeline = self._new_pipeline()
-        # Every table is declared each time, so the stored schema does not depend on what happened to move.
-        resources = [self._resource(TABLES[name], batches if count else _nothing) for name, count in counts.items()]
-        source = self._dlt.source(lambda: resources, name=DATASET)()
         try:
+            pipeline = self._new_pipeline()
+            # Every table is declared each time, so the stored schema does not depend on what happened to move.
+            resources = [self._resource(TABLES[name], batches if count else _nothing) for name, count in counts.items()]
+            source = _dlt().source(lambda: resources, name=DATASET)()
             pipeline.extract(source, loader_file_format="parquet")
             release()
             pipeline.normalize()
@@ -114,7 +112,7 @@ class Loader:
             raise _translated(error, self._raw_path) from error
 
     def _resource(self, table: Table, batches: Callable[[str], Iterator[pa.Table]]) -> Any:
-        return self._dlt.resource(
+        return _dlt().resource(
             lambda: batches(table.name),
             name=table.name,
             primary_key=table.key,
@@ -141,6 +139,19 @@ def columns(table: Table) -> list[dict[str, Any]]:
     return hints
 
 
+def _dlt() -> Any:
+    os.environ.update(_ENVIRONMENT)
+    import dlt
+
+    return dlt
+
+
+def _left_over(folder: Path) -> bool:
+    """Whether dlt's working folder holds a package, without importing dlt to find out."""
+    places = ("normalize/extracted", "normalize/new", "load/new", "load/normalized")
+    return any(any(path.iterdir()) for place in places if (path := folder / place).is_dir())
+
+
 def _nothing(_: str) -> Iterator[pa.Table]:
     yield from ()
 
@@ -165,7 +176,7 @@ def _translated(error: Exception, raw_path: Path) -> NightdeskError:
     while cause.__cause__ is not None:
         cause = cause.__cause__
     return NightdeskError(
-        f"dlt could not load the rows: {str(cause).splitlines()[0][:300]}",
+        f"dlt could not load the rows: {str(cause).splitlines()[0][:300] if str(cause) else type(cause).__name__}",
         where=str(raw_path),
         todo="Free disk space or fix what the message names, then load again; nothing is lost.",
     )

@@ -34,18 +34,18 @@ class Previous:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _all(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+    def _all(self, sql: str) -> list[tuple[object, ...]]:
+        # Literals instead of bound parameters: binding one makes DuckDB import pandas, a second of a load that takes three.
         with self._lock:
-            return self._connection.execute(sql, list(parameters)).fetchall()
+            return self._connection.execute(sql).fetchall()
 
     def watermarks(self) -> dict[str, datetime]:
         """Stream -> watermark, of loads that dlt marked complete.
 
         A load that died after its watermark but before its rows is not in `_dlt_loads`; its stream is then listed in full.
         """
-        if not self._all(
-            "select 1 from duckdb_tables() where schema_name = ? and table_name = '_dlt_loads'", (DATASET,)
-        ):
+        sql = f"select 1 from duckdb_tables() where schema_name = '{DATASET}' and table_name = '_dlt_loads'"
+        if not self._all(sql):
             return {}
         rows = self._all(
             f"""
@@ -58,19 +58,14 @@ class Previous:
         return {str(stream): _utc(watermark) for stream, watermark in rows}
 
     def stamps(self, object_type: str, ids: Sequence[str]) -> dict[str, datetime]:
-        """Id -> latest modification already loaded, our own writes included, of the records among `ids` that are known."""
+        """Id -> latest modification loaded, our own writes included, of those among `ids` that are known and alive."""
+        if not ids:
+            return {}
+        chosen = ", ".join(literal(one) for one in ids)
         rows = self._all(
-            f"""
-            select objects.id, greatest(objects.updated_at, max(written.updated_at))
-            from {DATASET}."{object_type}" as objects
-            left join {DATASET}.namespaced_values as written
-                on written.object_type = ? and written.object_id = objects.id
-            where objects.id in (select unnest(?)) and not coalesce(objects.archived, false)
-            group by objects.id, objects.updated_at
-            """,
-            (object_type, list(ids)),
+            f"select id, stamp from ({_stamped(object_type)}) where id in ({chosen}) and stamp is not null"
         )
-        return {str(one): _utc(stamp) for one, stamp in rows if stamp is not None}
+        return {str(one): _utc(stamp) for one, stamp in rows}
 
     def count(self, object_type: str) -> int:
         """Rows of a table that are not archived."""
@@ -89,32 +84,40 @@ class Previous:
 
     def has_namespaced(self, object_type: str) -> bool:
         """Whether any record of the type carries a namespaced value."""
-        sql = f"select 1 from {DATASET}.namespaced_values where object_type = ? limit 1"
-        return bool(self._all(sql, (object_type,)))
+        sql = f"select 1 from {DATASET}.namespaced_values where object_type = {literal(object_type)} limit 1"
+        return bool(self._all(sql))
 
     def property_types(self) -> dict[tuple[str, str], str]:
         """(object type, property) -> type, as of the last load."""
         rows = self._all(f"select object_type, name, type from {DATASET}.property_definitions")
         return {(str(a), str(b)): str(c) for a, b, c in rows}
 
-    def known_between(self, object_type: str, since: datetime, until: datetime) -> dict[str, datetime]:
-        """Known, unarchived records whose latest known modification lies in [since, until]."""
-        rows = self._all(
-            f"""
-            with stamped as (
-                select objects.id, greatest(objects.updated_at, max(written.updated_at)) as stamp
-                from {DATASET}."{object_type}" as objects
-                left join {DATASET}.namespaced_values as written
-                    on written.object_type = ? and written.object_id = objects.id
-                where not coalesce(objects.archived, false)
-                group by objects.id, objects.updated_at
-            )
+    def known_between(self, object_type: str, since: datetime, until: datetime) -> set[str]:
+        """Known, living records whose latest known modification lies in [since, until]."""
+        span = f"{literal(since.isoformat())}::timestamptz and {literal(until.isoformat())}::timestamptz"
+        return {
+            str(row[0]) for row in self._all(f"select id from ({_stamped(object_type)}) where stamp between {span}")
+        }
 
-            select id, stamp from stamped where stamp between ? and ?
-            """,
-            (object_type, since, until),
-        )
-        return {str(one): _utc(stamp) for one, stamp in rows}
+
+def literal(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _stamped(object_type: str) -> str:
+    """Living records and the latest modification of each that is loaded: its own stamp, or that of a value we wrote."""
+    return f"""
+        select objects.id, greatest(objects.updated_at, written.updated_at) as stamp
+        from {DATASET}."{object_type}" as objects
+        left join (
+            select object_id, max(updated_at) as updated_at
+            from {DATASET}.namespaced_values
+            where object_type = {literal(object_type)}
+            group by object_id
+        ) as written on written.object_id = objects.id
+        where not coalesce(objects.archived, false)
+    """
 
 
 def _utc(value: object) -> datetime:

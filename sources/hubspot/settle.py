@@ -6,7 +6,7 @@ thousand. Casting from the CRM's text to column types happens here and nowhere e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +84,19 @@ class Settlement:
     def counts(self) -> dict[str, int]:
         """Moved rows per table, removals included."""
         return {name: self._count(f"select count(*) from moved_{name}") for name in TABLES}
+
+    def quiet(self, counts: Mapping[str, int]) -> bool:
+        """Whether nothing moved and every stream is known already: then only the watermarks' times need noting."""
+        if any(count for name, count in counts.items() if name != "load_watermarks"):
+            return False
+        return not self._count(
+            f"""
+            select count(*) from typed_load_watermarks as new
+            left join raw.{DATASET}.load_watermarks as old using (stream)
+            where old.stream is null
+                or old._dlt_load_id not in (select load_id from raw.{DATASET}._dlt_loads where status = 0)
+            """
+        )
 
     def batches(self, table: str, rows: int = 20_000) -> Iterator[pa.Table]:
         """The moved rows of a table in its Arrow schema."""

@@ -44,11 +44,12 @@ def load(
     from filelock import FileLock, Timeout
 
     from sources.hubspot.client import HubSpotClient
-    from sources.hubspot.extract import Extraction, watermark_rows
+    from sources.hubspot.extract import Extraction
     from sources.hubspot.pipeline import Loader
     from sources.hubspot.previous import Previous
     from sources.hubspot.settle import Settlement
     from sources.hubspot.spool import Spool
+    from sources.hubspot.watermarks import touch_watermarks, watermark_rows
 
     started = time.monotonic()
     pipelines_dir.mkdir(parents=True, exist_ok=True)
@@ -63,6 +64,7 @@ def load(
         ensure_tables(raw_path)
         loader = Loader(raw_path, pipelines_dir)
         loader.finish_pending()
+        now = clock()
         spool = Spool(pipelines_dir / "spool")
         try:
             with HubSpotClient(settings, transport=transport) as client:
@@ -70,12 +72,16 @@ def load(
                     extraction = Extraction(client, previous, spool, full=full, on_progress=on_progress)
                     outcome = extraction.run()
                 requests = client.requests
-            spool.add("load_watermarks", watermark_rows(outcome, clock()))
+            spool.add("load_watermarks", watermark_rows(outcome, now))
             spool.finish()
             with Settlement(spool.folder, raw_path) as settlement:
                 settlement.check_values()
                 counts = settlement.counts()
-                loader.run(counts, settlement.batches, settlement.close)
+                quiet = settlement.quiet(counts)
+                if not quiet:
+                    loader.run(counts, settlement.batches, settlement.close)
+            if quiet:
+                touch_watermarks(raw_path, outcome, now)
         finally:
             spool.remove()
         return LoadReport(
