@@ -1,7 +1,7 @@
 """Apply a plan: exactly the operations that were reviewed, each checked against the CRM at that moment, and read back.
 
-Dry by default. With `dry_run=False` one applier at a time (lease with fencing token) writes through the journal; killed at
-any moment, the same command resumes the same apply run and ends where it would have ended.
+Dry by default. With `dry_run=False` one applier at a time (lease with fencing token) writes through the journal;
+killed at any moment, the same command resumes the same apply run and ends where it would have ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl import audit
+from reverse_etl import audit, quarantine
 from reverse_etl.gate import VERDICTS_SQL, Header, accepted_guards, require_guards, require_valid
 from reverse_etl.journal import IN_FLIGHT, Earlier, Journal
 from reverse_etl.judge import ApplyOp, Key
@@ -38,8 +38,8 @@ _SAMPLE = 20
 class ApplyReport:
     """What an apply did, or would do.
 
-    `counts` are operations per result and add up to the plan's. A dry run counts `would_write` instead of `applied`, and
-    `requests` then holds exactly what would be sent: one entry per record with its values.
+    `counts` are operations per result and add up to the plan's. A dry run counts `would_write` instead of `applied`,
+    and `requests` then holds exactly what would be sent: one entry per record with its values.
     """
 
     apply_run_id: str
@@ -101,7 +101,8 @@ def apply(
         ids: New ids.
 
     Raises:
-        NightdeskError: Exit 4 for a plan no longer valid, 3 for brakes nobody accepted, 7 when the CRM went away after a
+        NightdeskError: Exit 4 for a plan no longer valid, 3 for brakes nobody accepted, 7 when the CRM went away
+        after a
             write, 1 when it cannot be reached or another apply runs.
     """
     from datetime import UTC, datetime
@@ -145,7 +146,8 @@ def apply(
         return report
 
 
-# what the plan's operations are allowed to do now -----------------------------------------------------------------------
+# what the plan's operations are allowed to do now
+# -----------------------------------------------------------------------
 
 _STANDING_SQL = f"""
 select
@@ -175,7 +177,8 @@ def _operations(
     """The operations still to be brought to an end in this run, in the order of writing."""
     found = con.execute(
         f"""
-        select op_id, object_type, record_id, property, value_type, before_value, last_written_value, desired_value, wire_value,
+        select op_id, object_type, record_id, property, value_type, before_value, last_written_value,
+            desired_value, wire_value,
             conflict_class, standing = 'allowed'
         from ({_STANDING_SQL})
         where op_id not in (select op_id from op_results where apply_run_id = $run)
@@ -305,6 +308,7 @@ def _execute(
     with transaction(con):
         lease.check()
         audit.append(con, clock, actor, "apply_finished", run, {**subject, "counts": counts})
+        quarantine.refresh(con, clock, actor)
     observe("finished", header.operation_count)
     return ApplyReport(
         run, header.plan_id, False, bool(unfinished), counts, problems(con, run), time.monotonic() - started
@@ -339,7 +343,8 @@ def _end_what_is_not_allowed(con: duckdb.DuckDBPyConnection, header: Header, run
 
 def _end_standing(con: duckdb.DuckDBPyConnection, header: Header, run: str, clock: Clock, where: str) -> None:
     con.execute(
-        f"create or replace temp table standing as select * from ({_STANDING_SQL}) where standing <> 'allowed' and {where}",
+        f"create or replace temp table standing as select * from ({_STANDING_SQL}) where standing <> 'allowed' "
+        f"and {where}",
         _parameters(header, run, clock),
     )
     now = utc(clock())
@@ -347,7 +352,8 @@ def _end_standing(con: duckdb.DuckDBPyConnection, header: Header, run: str, cloc
         """
         insert into write_attempts (apply_run_id, op_id, sequence, state, recorded_at)
         select ?, op_id,
-            1 + coalesce((select max(sequence) from write_attempts as w where w.apply_run_id = ? and w.op_id = standing.op_id), 0),
+            1 + coalesce((select max(sequence) from write_attempts as w where w.apply_run_id = ?
+                and w.op_id = standing.op_id), 0),
             case standing when 'denied' then 'skipped_denied' when 'done' then 'skipped_done' else 'skipped_unapproved' end, ?
         from standing
         """,
@@ -375,17 +381,14 @@ def _settle(
     *,
     except_plan: str | None,
 ) -> None:
-    """Find out by reading what became of operations that interrupted runs (of other plans) had sent; writes nothing."""
-    states = ", ".join(f"'{state}'" for state in IN_FLIGHT)
+    """Close interrupted runs (of other plans): read what became of what they had sent, write nothing, end the rest."""
     runs = con.execute(
-        f"""
-        select distinct apply_runs.apply_run_id, apply_runs.plan_id, apply_runs.digest
-        from write_attempts inner join apply_runs using (apply_run_id) inner join plans using (plan_id)
-        where not dry_run and plans.crm = ? and plan_id is distinct from ? and state in ({states})
-            and not exists (
-                select 1 from op_results
-                where op_results.apply_run_id = write_attempts.apply_run_id and op_results.op_id = write_attempts.op_id
-            )
+        """
+        select apply_run_id, plan_id, apply_runs.digest
+        from apply_runs inner join plans using (plan_id)
+        where not dry_run and plans.crm = ? and plan_id is distinct from ? and not exists (
+            select 1 from audit_events where action = 'apply_finished' and subject = apply_runs.apply_run_id
+        )
         """,
         [adapter.crm, except_plan],
     ).fetchall()
@@ -394,15 +397,31 @@ def _settle(
         earlier = {op: e for op, e in journal.load().items() if e.state in IN_FLIGHT}
         found = con.execute(
             """
-            select op_id, object_type, record_id, property, value_type, before_value, last_written_value, desired_value, wire_value,
-                conflict_class
-            from plan_ops where plan_id = ? and list_contains(?::varchar[], op_id) order by object_type, length(record_id), record_id, property
+            select op_id, object_type, record_id, property, value_type, before_value, last_written_value, desired_value,
+                wire_value, conflict_class
+            from plan_ops where plan_id = ? and list_contains(?::varchar[], op_id)
+            order by object_type, length(record_id), record_id, property
             """,
             [plan_id, list(earlier)],
         ).fetchall()
         ops = [replace(ApplyOp(*row), may_write=False, earlier=earlier[row[0]]) for row in found]
         subject = {"plan_id": plan_id, "digest": digest, "fencing_token": lease.token}
         Writer(adapter, journal, subject, _native(con, plan_id), sleep).run(ops)
+        with transaction(con):
+            lease.check()
+            con.execute(
+                """
+                insert into op_results (apply_run_id, op_id, result, message, recorded_at)
+                select ?, op_id, if(decision = 'denied', 'denied', 'not_approved'),
+                    'the apply was interrupted before it', ?
+                from plan_ops where plan_id = ? and op_id not in (select op_id from op_results where apply_run_id = ?)
+                """,
+                [run, utc(clock()), plan_id, run],
+            )
+            audit.append(
+                con, clock, actor, "apply_finished", run, {**subject, "counts": _counts(con, run), "interrupted": True}
+            )
+        observe("closed", len(ops))
 
 
 def _counts(con: duckdb.DuckDBPyConnection, run: str) -> dict[str, int]:
@@ -422,7 +441,8 @@ def problems(con: duckdb.DuckDBPyConnection, run: str, limit: int = _SAMPLE) -> 
         select op_id, object_type, record_id, property, result, coalesce(message, '') as message
         from op_results inner join apply_runs using (apply_run_id) inner join plan_ops using (plan_id, op_id)
         where apply_run_id = ? and result in ('unknown', 'refused', 'altered', 'ignored', 'conflict')
-        order by list_position(['unknown', 'refused', 'altered', 'ignored', 'conflict'], result), object_type, record_id, property
+        order by list_position(['unknown', 'refused', 'altered', 'ignored', 'conflict'], result), object_type,
+            record_id, property
         limit ?
         """,
         [run, limit],

@@ -53,7 +53,8 @@ def approve(
     """Approve the operations of a plan that wait for it and match the selection.
 
     Raises:
-        NightdeskError: Exit 4 for a plan no longer valid, 5 for an approver who may not, 3 for brakes not accepted by name.
+        NightdeskError: Exit 4 for a plan no longer valid, 5 for an approver who may not, 3 for brakes not accepted by
+        name.
     """
     return _decide("approved", ledger, plan_id, select, approver, role, policy, clock, note, tuple(accept_guards), ids)
 
@@ -103,7 +104,8 @@ def _decide(
         op_ids = [
             str(row[0])
             for row in con.execute(
-                f"select op_id from plan_ops where plan_id = ? and decision = 'require_approval' and {where} order by op_id",
+                f"select op_id from plan_ops where plan_id = ? and decision = 'require_approval' and {where} "
+                "order by op_id",
                 [plan_id, *parameters],
             ).fetchall()
         ]

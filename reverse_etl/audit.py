@@ -1,8 +1,8 @@
 """The audit trail: a hash chain in the ledger, checked by one query, anchored in a file outside the database.
 
 hash = sha256(prev_hash || encoded sequence, time, actor, action, subject, body). Editing, deleting, inserting or
-reordering any event breaks the chain at that event; cutting off the end is found through the anchors, which hold the last
-hash seen and lie beside the ledger (and can be committed to git or sent elsewhere).
+reordering any event breaks the chain at that event; cutting off the end is found through the anchors, which hold the
+last hash seen and lie beside the ledger (and can be committed to git or sent elsewhere).
 
 Events hold hashes of written values, not the values: those are in `plan_ops`, so that a person can be erased without
 breaking the proof of what was written.
@@ -206,7 +206,8 @@ def export(ledger: Path | duckdb.DuckDBPyConnection, target: Path) -> int:
     """Write every event as one JSON line (with its hashes, so that others can check it); returns how many."""
     with opened(ledger) as con, target.open("w", encoding="utf-8") as file:
         cursor = con.execute(
-            "select sequence, occurred_at, actor, action, subject, body::varchar, prev_hash, hash from audit_events order by sequence"
+            "select sequence, occurred_at, actor, action, subject, body::varchar, prev_hash, hash from "
+            "audit_events order by sequence"
         )
         written = 0
         while batch := cursor.fetchmany(1000):

@@ -115,7 +115,8 @@ def strict(value_type: str, raw: str, *, options: Sequence[str] | None = None, m
 
 
 def lenient(value_type: str, raw: str | None) -> str | None:
-    """Return the canonical text of a value a CRM sent: `None` stays never set, `''` stays empty, nonsense stays itself."""
+    """Return the canonical text of a value a CRM sent: `None` stays never set, `''` stays empty, nonsense stays
+    itself."""
     if raw is None or raw == "":
         return raw
     try:

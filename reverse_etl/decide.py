@@ -2,8 +2,8 @@
 
 Default deny; any matching forbid wins; among permits the stricter decision wins; the order of rules never matters
 (ties go to the smallest rule id). A missing value never permits: a permit needs every condition to be true, a forbid
-applies unless one of its conditions is certainly false. `decision_sql` decides every operation of a plan in one statement;
-`decide` is the oracle the tests compare it with, and what `policy explain` can call for one operation.
+applies unless one of its conditions is certainly false. `decision_sql` decides every operation of a plan in one
+statement; `decide` is the oracle the tests compare it with, and what `policy explain` can call for one operation.
 """
 
 from __future__ import annotations

@@ -74,5 +74,6 @@ def row_hash_sql(columns: Sequence[str] = OP_COLUMNS, alias: str = "") -> str:
 
 
 def plan_digest(header: Sequence[Scalar], row_hashes: Iterable[str]) -> str:
-    """Seal a plan: header values (kind, CRM, mapping, policy, schema, guards) and the sorted hashes of its operations."""
+    """Seal a plan: header values (kind, CRM, mapping, policy, schema, guards) and the sorted hashes of its
+    operations."""
     return sha256("".join(encode(value) for value in header) + "".join(sorted(row_hashes)))

@@ -86,7 +86,8 @@ def require_valid(
         raise _stale("The policy or the field mapping changed since the plan was made", plan_id)
     if header.kind == "sync":
         newer = con.execute(
-            "select plan_id from plans where kind = 'sync' and crm = ? and plan_id <> ? and created_at > ? order by created_at desc limit 1",
+            "select plan_id from plans where kind = 'sync' and crm = ? and plan_id <> ? and created_at > ? "
+            "order by created_at desc limit 1",
             [header.crm, plan_id, row["created_at"]],
         ).fetchone()
         if newer:
@@ -123,7 +124,8 @@ def _compare_with_audit(con: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> 
 def accepted_guards(con: duckdb.DuckDBPyConnection, header: Header, clock: Clock) -> set[str]:
     """Guards that a valid approval of exactly this plan has accepted by name."""
     notes = con.execute(
-        "select note from approvals where plan_id = ? and digest = ? and verdict = 'approved' and expires_at > ? and note is not null",
+        "select note from approvals where plan_id = ? and digest = ? and verdict = 'approved' and expires_at > "
+        "? and note is not null",
         [header.plan_id, header.digest, utc(clock())],
     ).fetchall()
     accepted: set[str] = set()

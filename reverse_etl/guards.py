@@ -1,4 +1,5 @@
-"""Brakes over a whole plan: aggregates that stop it from being approved or applied until a person accepts them by name."""
+"""Brakes over a whole plan: aggregates that stop it from being approved or applied until a person accepts them by
+name."""
 
 from __future__ import annotations
 

@@ -65,11 +65,16 @@ class Journal:
     _next: dict[str, int] = field(default_factory=dict[str, int])
 
     def load(self) -> dict[str, Earlier]:
-        """Read what an interrupted run left: the last state per operation without a result."""
+        """Read what an interrupted run left: per operation without a result, the gravest thing that may have happened.
+
+        An operation that was ever sent counts as in flight, even if a second attempt had only been intended.
+        """
+        flying = ", ".join(f"'{state}'" for state in IN_FLIGHT)
         found = rows(
             self.con,
-            """
-            select op_id, max(sequence) as last, arg_max(state, sequence) as state,
+            f"""
+            select op_id, max(sequence) as last,
+                coalesce(arg_max(state, sequence) filter (state in ({flying})), arg_max(state, sequence)) as state,
                 arg_min(struct_pack(v := crm_value), sequence) filter (state = 'intent') as first_intent,
                 op_id in (select op_id from op_results where apply_run_id = $run) as is_done
             from write_attempts where apply_run_id = $run group by op_id

@@ -1,4 +1,5 @@
-"""What to do with one operation, seeing the CRM as it is now; and what became of it, seeing the CRM after the write. Pure."""
+"""What to do with one operation, seeing the CRM as it is now; and what became of it, seeing the CRM after the write.
+Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class ApplyOp:
-    """What `apply` needs of an operation. `wire` is sent as it is; `may_write` is what decision and approval allow now."""
+    """What `apply` needs of an operation. `wire` is sent as it is; `may_write` is what decision and approval allow
+    now."""
 
     op_id: str
     object_type: str

@@ -89,7 +89,8 @@ def acquire(con: duckdb.DuckDBPyConnection, name: str, clock: Clock, holder: str
     now = utc(clock())
     with transaction(con):
         newest = con.execute(
-            "select fencing_token, holder, expires_at, released_at from leases where lease_name = ? order by fencing_token desc limit 1",
+            "select fencing_token, holder, expires_at, released_at from leases where lease_name = ? order by "
+            "fencing_token desc limit 1",
             [name],
         ).fetchone()
         if newest and newest[3] is None and newest[2] > now and not _is_dead(newest[1]):

@@ -1,7 +1,8 @@
 """Freeze what would be written: one operation per field, decided by policy, sealed by a digest, kept in the ledger.
 
-dbt's `sync_*` models say which fields differ; nothing is looked up again here. Values are made canonical, compared three
-ways, decided by one SQL statement made from the write rules, and stored in sets: 46,000 operations take a few seconds.
+dbt's `sync_*` models say which fields differ; nothing is looked up again here. Values are made canonical, compared
+three ways, decided by one SQL statement made from the write rules, and stored in sets: 46,000 operations take a few
+seconds.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ def make(
 ) -> PlanSummary:
     """Make and store the plan of a night.
 
-    The same inputs make the same digest, in any row order; when the newest plan has this digest, has not been applied and
-    has not expired, it is returned as it is and nothing is stored twice.
+    The same inputs make the same digest, in any row order; when the newest plan has this digest, has not been applied
+    and has not expired, it is returned as it is and nothing is stored twice.
 
     Args:
         warehouse: dbt's file (None when it is attached to `ledger` as `warehouse` already).
@@ -197,7 +198,8 @@ def store_plan(
         """
         select plan_id, digest, expires_at, created_by,
                exists (select 1 from apply_runs where apply_runs.plan_id = plans.plan_id and not dry_run)
-        from plans where kind = ? and crm = ? and rolls_back_run_id is not distinct from ? order by created_at desc, plan_id desc limit 1
+        from plans where kind = ? and crm = ? and rolls_back_run_id is not distinct from ?
+            order by created_at desc, plan_id desc limit 1
         """,
         [kind, CRM, rolls_back],
     ).fetchone()
@@ -295,7 +297,8 @@ def stored_digest(con: duckdb.DuckDBPyConnection, plan_id: str) -> str:
     """Compute a stored plan's digest again, from what is stored now."""
     header = rows(
         con,
-        "select kind, crm, rolls_back_run_id, mapping_hash, policy_hash, schema_hash, guards::varchar as guards from plans where plan_id = ?",
+        "select kind, crm, rolls_back_run_id, mapping_hash, policy_hash, schema_hash, guards::varchar as guards "
+        "from plans where plan_id = ?",
         [plan_id],
     )[0]
     return _digest(

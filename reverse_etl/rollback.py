@@ -1,7 +1,7 @@
 """Undo an apply: a compensating plan through the same gates, for fields that still hold what we wrote.
 
-Every field goes back to what the CRM held just before our write. A field somebody changed since is left alone; nothing is
-ever restored on a person who has opted out meanwhile. The plan waits for a person like any other.
+Every field goes back to what the CRM held just before our write. A field somebody changed since is left alone;
+nothing is ever restored on a person who has opted out meanwhile. The plan waits for a person like any other.
 """
 
 from __future__ import annotations
@@ -33,12 +33,16 @@ _WRITTEN_SQL = """
 select
     arg_max(plan_ops, op_results.recorded_at) as op,
     arg_min(struct_pack(v := op_results.crm_before), op_results.recorded_at)['v'] as restored,
-    arg_max(struct_pack(v := op_results.crm_after), op_results.recorded_at)['v'] as left_behind,
+    -- of an unknown outcome nothing was seen in the CRM: it may have come late
+    arg_max(
+        struct_pack(v := if(op_results.result = 'unknown', plan_ops.desired_value, op_results.crm_after)),
+            op_results.recorded_at
+    )['v'] as left_behind,
     arg_max(op_results.apply_run_id, op_results.recorded_at) as apply_run_id
 from op_results
 inner join apply_runs using (apply_run_id)
 inner join plan_ops on plan_ops.plan_id = apply_runs.plan_id and plan_ops.op_id = op_results.op_id
-where op_results.result in ('applied', 'altered') and not apply_runs.dry_run
+where op_results.result in ('applied', 'altered', 'unknown') and not apply_runs.dry_run
     and list_contains(?::varchar[], apply_runs.apply_run_id)
 group by plan_ops.object_type, plan_ops.record_id, plan_ops.property
 """
@@ -50,14 +54,15 @@ def find_runs(con: duckdb.DuckDBPyConnection, name: str | None) -> list[str]:
     Raises:
         NightdeskError: Nothing of that name has written anything.
     """
-    wrote = "exists (select 1 from op_results where op_results.apply_run_id = apply_runs.apply_run_id and result in ('applied', 'altered'))"
+    wrote = "exists (select 1 from op_results where op_results.apply_run_id = apply_runs.apply_run_id and result in ('applied', 'altered', 'unknown'))"
     if name is None:
         found = con.execute(
             f"select apply_run_id from apply_runs where not dry_run and {wrote} order by started_at desc limit 1"
         ).fetchall()
     else:
         found = con.execute(
-            f"select apply_run_id from apply_runs where not dry_run and {wrote} and $name in (apply_run_id, plan_id, run_id) "
+            f"select apply_run_id from apply_runs where not dry_run and {wrote} and $name in (apply_run_id, "
+            "plan_id, run_id) "
             "order by started_at",
             {"name": name},
         ).fetchall()
@@ -112,7 +117,8 @@ def plan_rollback(
             chosen = {
                 str(row[0])
                 for row in con.execute(
-                    f"select op_id from plan_ops where plan_id in (select plan_id from apply_runs where list_contains(?::varchar[], apply_run_id)) and {where}",
+                    "select op_id from plan_ops where plan_id in (select plan_id from apply_runs where "
+                    f"list_contains(?::varchar[], apply_run_id)) and {where}",
                     [runs, *parameters],
                 ).fetchall()
             }
@@ -163,30 +169,26 @@ def _compare(
     """Keep the fields that still hold our value, as compensating operations."""
     left_out: Counter[str] = Counter()
     staged: list[dict[str, Any]] = []
-    by_type: dict[str, list[dict[str, Any]]] = {}
+    by_type: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for op in found:
-        by_type.setdefault(op["object_type"], []).append(op)
-    for object_type, ops in sorted(by_type.items()):
-        ids = sorted({op["record_id"] for op in ops})
-        properties = sorted({op["property"] for op in ops})
+        by_type.setdefault(op["object_type"], {}).setdefault(op["record_id"], []).append(op)
+    for object_type, records in sorted(by_type.items()):
+        ids = sorted(records)
+        properties = sorted({op["property"] for ops in records.values() for op in ops})
         for start in range(0, len(ids), adapter.batch_size):
             part = ids[start : start + adapter.batch_size]
             read = adapter.read(object_type, part, properties)
-            members = set(part)
-            for op in ops:
-                if op["record_id"] not in members:
-                    continue
+            for op in (op for record_id in part for op in records[record_id]):
                 record = read.found.get(op["record_id"])
+                current = lenient(op["value_type"], record.values.get(op["property"])) if record else None
                 if record is None:
                     left_out["record gone"] += 1
-                    continue
-                current = lenient(op["value_type"], record.values.get(op["property"]))
-                if same(current, op["restored"]):
+                elif same(current, op["restored"]):
                     left_out["restored already"] += 1
                 elif not same(current, op["left_behind"]):
                     left_out["changed since"] += 1
                 else:
-                    staged.append(_compensate(op, current, op["record_id"] in suppressed and object_type == "contacts"))
+                    staged.append(_compensate(op, current, object_type == "contacts" and op["record_id"] in suppressed))
     return staged, dict(left_out)
 
 
@@ -258,7 +260,8 @@ def _stage(con: duckdb.DuckDBPyConnection, staged: list[dict[str, Any]]) -> None
     con.register("_undo", pa.table({name: pa.array([row[name] for row in staged]) for name in _TYPES}))
     try:
         con.execute(
-            f"create or replace temp table staged as select {row_hash_sql(OP_ID_COLUMNS)} as op_id, * from (select {columns} from _undo)"
+            f"create or replace temp table staged as select {row_hash_sql(OP_ID_COLUMNS)} as op_id, * from "
+            f"(select {columns} from _undo)"
         )
     finally:
         con.unregister("_undo")

@@ -1,4 +1,5 @@
-"""What the CRM's properties looked like when a plan was made: taken, hashed, kept, and compared again before a write."""
+"""What the CRM's properties looked like when a plan was made: taken, hashed, kept, and compared again before a
+write."""
 
 from __future__ import annotations
 

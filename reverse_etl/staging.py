@@ -1,7 +1,8 @@
-"""From dbt's `sync_*` rows to operations that can be decided: canonical values, three-way compare, what the policy knows.
+"""From dbt's `sync_*` rows to operations that can be decided: canonical values, three-way compare, what the policy
+knows.
 
-Class, risk, operation and type of a property are taken from the policy as it is now, not from the rows: dbt may have been
-built with an older one.
+Class, risk, operation and type of a property are taken from the policy as it is now, not from the rows: dbt may have
+been built with an older one.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, a
         How many rows were left out, by reason (equal already, nothing wanted).
 
     Raises:
-        NightdeskError: A model is missing, lacks a column, proposes one field twice, or holds evidence that is not JSON.
+        NightdeskError: A model is missing, lacks a column, proposes one field twice, or holds evidence that is not
+        JSON.
     """
     import pyarrow as pa
 
@@ -121,7 +123,8 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, a
         _check(con)
         left_out = con.execute(
             "select count(*) filter (coalesce(desired_value, '') = ''), "
-            "count(*) filter (coalesce(desired_value, '') <> '' and value_error is null and desired_value = before_value) from _sync_rows"
+            "count(*) filter (coalesce(desired_value, '') <> '' and value_error is null and desired_value = "
+            "before_value) from _sync_rows"
         ).fetchone() or (0, 0)
         con.execute(_STAGE)
     finally:
@@ -155,7 +158,8 @@ def _policy_rows(policy: Policy, as_of: date) -> Any:
 
 def _check(con: duckdb.DuckDBPyConnection) -> None:
     twice = con.execute(
-        "select object_type, record_id, property, count(*) from _sync_rows group by all having count(*) > 1 order by all limit 1"
+        "select object_type, record_id, property, count(*) from _sync_rows group by all having count(*) > 1 "
+        "order by all limit 1"
     ).fetchone()
     if twice:
         raise NightdeskError(
@@ -174,7 +178,8 @@ def _check(con: duckdb.DuckDBPyConnection) -> None:
         )
 
 
-# `fill_empty` fields are for empty fields only. What the mapping does not know, what is quarantined and what the CRM could
+# `fill_empty` fields are for empty fields only. What the mapping does not know, what is quarantined and what the CRM
+# could
 # not hold is denied here, before any rule is asked; it stays in the plan so that a person sees it.
 _STAGE = f"""
 create or replace temp table staged as
@@ -191,7 +196,8 @@ with valued as (
         rows.desired_value,
         rows.desired_value as wire_value,
         {CONFLICT_CLASS_SQL} as conflict_class,
-        case when rows.value_error is null then coalesce(rows.reason, '') else 'Cannot be written: ' || rows.value_error end as reason,
+        case when rows.value_error is null then coalesce(rows.reason,
+            '') else 'Cannot be written: ' || rows.value_error end as reason,
         rows.confidence,
         coalesce(rows.evidence, '[]') as evidence,
         least(rows.evidence_count, json_array_length(coalesce(rows.evidence, '[]')))::bigint as counted,

@@ -181,7 +181,8 @@ def _properties(ops: Sequence[ApplyOp]) -> list[str]:
 
 
 def batches(ops: Sequence[ApplyOp], size: int) -> Iterator[list[ApplyOp]]:
-    """Group operations (sorted by object type and record) so that a batch has one object type and at most `size` records."""
+    """Group operations (sorted by object type and record) so that a batch has one object type and at most `size`
+    records."""
     for _, same_type in groupby(ops, key=lambda op: op.object_type):
         batch: list[ApplyOp] = []
         records = 0

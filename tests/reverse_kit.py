@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+
 from nightdesk.ledger import connect, migrate
 from nightdesk.policy import Policy, load
 from reverse_etl import setup
@@ -92,7 +93,12 @@ def row(record: str | int, name: str, desired: str | None, *, crm: str | None = 
 def warehouse(path: Path, rows: Sequence[dict[str, Any]], *, source: int = 100) -> Path:
     """A warehouse with the three sync models and a `contacts` table of `source` rows."""
     path.unlink(missing_ok=True)
-    kinds = {"confidence": pa.float64(), "evidence_count": pa.int64(), "is_stale": pa.bool_(), "is_suppressed": pa.bool_()}
+    kinds = {
+        "confidence": pa.float64(),
+        "evidence_count": pa.int64(),
+        "is_stale": pa.bool_(),
+        "is_suppressed": pa.bool_(),
+    }
     names = list(row(1, "x", None))
     con = duckdb.connect(str(path))
     con.execute("create schema marts")
@@ -137,7 +143,9 @@ class Desk:
         import httpx2
 
         answer = httpx2.post(
-            f"{self.sandbox.url}/records/{object_type}/{record}/edit", data={"property": name, "value": value}, trust_env=False
+            f"{self.sandbox.url}/records/{object_type}/{record}/edit",
+            data={"property": name, "value": value},
+            trust_env=False,
         )
         assert answer.status_code in (200, 303), answer.text
 
@@ -151,18 +159,24 @@ class Desk:
         ]  # fmt: skip
 
     def requests(self, like: str = "%") -> int:
-        return self.sandbox.store.connection.execute("select count(*) from requests where path like ?", (like,)).fetchone()[0]
+        return self.sandbox.store.connection.execute(
+            "select count(*) from requests where path like ?", (like,)
+        ).fetchone()[0]
 
 
 @contextmanager
-def desk(folder: Path, *, policy: Policy | None = None, faults: Any = None, prepared: bool = True, **sizes: int) -> Iterator[Desk]:
+def desk(
+    folder: Path, *, policy: Policy | None = None, faults: Any = None, prepared: bool = True, **sizes: int
+) -> Iterator[Desk]:
     """A CRM with our properties, an empty ledger, and what drives them."""
     path = seed_store(folder / "crm.sqlite", **sizes)
     policy = policy or load(POLICIES)
     clock = ManualTime()
     migrate(folder / "ledger.duckdb", clock)
     with running(path, limits=UNLIMITED, faults=faults) as sandbox:
-        adapter = HubSpotAdapter.connect(sandbox.url, sandbox.token, policy, AS_OF, requests_per_10s=100_000, sleep=clock.sleep)
+        adapter = HubSpotAdapter.connect(
+            sandbox.url, sandbox.token, policy, AS_OF, requests_per_10s=100_000, sleep=clock.sleep
+        )
         if prepared:
             setup.apply(adapter, policy)
         ledger = connect(folder / "ledger.duckdb")

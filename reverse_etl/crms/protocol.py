@@ -24,7 +24,8 @@ class CrmRefused(NightdeskError):
 
 @dataclass(frozen=True, slots=True)
 class PropertySchema:
-    """A property as the CRM describes it. `value_type` is ours (number, enumeration, text, date, boolean) or `other`."""
+    """A property as the CRM describes it. `value_type` is ours (number, enumeration, text, date, boolean) or
+    `other`."""
 
     name: str
     label: str
@@ -155,6 +156,9 @@ def require_ours(
             raise NotOurProperty(
                 f"`{name}` is not one of Nightdesk's properties and was not written",
                 where=f"{object_type}.{name}",
-                todo=f"Map to a property that begins with `{namespace}`, or list it under `exceptions` in field_mapping.yml.",
+                todo=(
+                    f"Map to a property that begins with `{namespace}`, or list it under `exceptions` in "
+                    "field_mapping.yml."
+                ),
                 exit_code=5,
             )

@@ -1,4 +1,5 @@
-"""The CRM protocol over HubSpot: batches of 100, every input ends in exactly one outcome, nothing outside the namespace."""
+"""The CRM protocol over HubSpot: batches of 100, every input ends in exactly one outcome, nothing outside the
+namespace."""
 
 from __future__ import annotations
 

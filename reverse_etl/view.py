@@ -1,0 +1,299 @@
+"""What a person reads before approving: counts, brakes, and a page of differences; and everything as JSON.
+
+Values are customers' words: they are shown as plain text, never as markup, and without control characters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from reverse_etl.plan import BREAKDOWNS, Plan, PlanSummary
+from reverse_etl.records import SINGULARS
+from reverse_etl.select import Selection
+from reverse_etl.staging import builtin_rules
+from reverse_etl.store import iso
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from nightdesk.policy import Policy
+    from reverse_etl.apply import ApplyReport
+    from reverse_etl.setup import SetupDifference
+
+_TITLES = {
+    "object_type": "Records",
+    "property": "Property",
+    "operation": "Operation",
+    "decision": "Decision",
+    "deciding_rule": "Rule",
+    "conflict_class": "Conflict",
+}
+_DECISIONS = {"auto": "green", "require_approval": "yellow", "denied": "red"}
+_SHOWN_CHARS = 140
+
+
+def chosen(plan: Plan, select: Selection, limit: int | None = None) -> tuple[list[dict[str, Any]], int]:
+    """Operations of a plan that match, and how many there are in all.
+
+    With a limit, properties take turns, so that a short page shows something of everything.
+    """
+    import duckdb
+
+    where, parameters = select.where()
+    ops = plan.ops
+    con = duckdb.connect()
+    try:
+        con.register("ops", ops)
+        total = con.execute(f"select count(*) from ops where {where}", parameters).fetchone()
+        order = "object_type, length(record_id), record_id, property"
+        if limit is not None:
+            turn = (
+                "row_number() over (partition by object_type, property, decision order by length(record_id), record_id)"
+            )
+            sql = f"select * from ops where {where} qualify {turn} <= {int(limit)} order by {turn}, object_type, property limit {int(limit)}"
+        else:
+            sql = f"select * from ops where {where} order by {order}"
+        cursor = con.execute(sql, parameters)
+        names = [column[0] for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()], int(total[0]) if total else 0
+    finally:
+        con.close()
+
+
+def plain(value: object, limit: int = _SHOWN_CHARS) -> str:
+    """One line of harmless text, shortened."""
+    text = " ".join("".join(c if c.isprintable() or c == " " else " " for c in str(value)).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def terminal(
+    plan: Plan, select: Selection | None = None, limit: int = 12, *, reasons: Mapping[str, str] | None = None
+) -> RenderableType:
+    """Render a plan: what it is, its counts, its brakes, and a page of differences.
+
+    Args:
+        plan: The plan.
+        select: Which operations the page shows; the counts are always of the whole plan.
+        limit: How many differences the page shows.
+        reasons: Rule id to reason (see `rule_reasons`).
+    """
+    from rich.columns import Columns
+    from rich.console import Group
+    from rich.text import Text
+
+    summary, select = plan.summary, select or Selection()
+    parts: list[RenderableType] = [_headline(summary)]
+    if not summary.operation_count:
+        return Group(*parts, Text("Nothing to do: the CRM holds what it should.", style="green"))
+    counts = [_counts(summary, column, reasons or {}) for column in BREAKDOWNS if column != "conflict_class"]
+    parts += [Columns(counts, padding=(0, 3)), _brakes(summary)]
+    ops, total = chosen(plan, select, limit)
+    shown = f"{len(ops)} of {total:,}" + ("" if select.is_everything else " selected")
+    parts.append(Text(f"Differences ({shown})", style="bold"))
+    parts.extend(_difference(op, reasons or {}) for op in ops)
+    parts.append(_next_step(summary))
+    return Group(*parts)
+
+
+def _headline(summary: PlanSummary) -> RenderableType:
+    from rich.text import Text
+
+    line = Text()
+    line.append(summary.plan_id, style="bold cyan")
+    what = "undoes " + str(summary.rolls_back) if summary.kind == "rollback" else f"for {summary.as_of}"
+    line.append(
+        f"  {what}: {summary.operation_count:,} changes on {summary.record_count:,} records, proposed by "
+        f"{plain(summary.created_by)}, "
+        f"valid until {iso(summary.expires_at)}\n"
+    )
+    line.append(f"digest {summary.digest}", style="dim")
+    for reason, number in summary.left_out.items():
+        line.append(f"\n{number:,} left out: {reason}", style="dim")
+    return line
+
+
+def _counts(summary: PlanSummary, column: str, reasons: Mapping[str, str]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 1), title=None, show_edge=False)
+    table.add_column(_TITLES[column], style="none")
+    table.add_column("", justify="right")
+    for value, number in summary.counts.get(column, {}).items():
+        name = Text(value, style=_DECISIONS.get(value, "") if column == "decision" else "")
+        if column == "deciding_rule" and value in reasons:
+            name.append(f"  {reasons[value]}", style="dim")
+        table.add_row(name, f"{number:,}")
+    return table
+
+
+def _brakes(summary: PlanSummary) -> RenderableType:
+    from rich.text import Text
+
+    if not summary.tripped:
+        return Text(f"Brakes: {len(summary.guards)} checked, none on.\n", style="dim")
+    line = Text()
+    for reading in summary.guards:
+        if reading.tripped:
+            measured = "could not be measured" if reading.measured is None else f"{reading.measured:g}"
+            line.append(f"Brake on: {reading.guard} is {measured}, limit {reading.limit:g}. ", style="bold red")
+            line.append(f"{reading.about}\n")
+    return line
+
+
+def _difference(op: Mapping[str, Any], reasons: Mapping[str, str]) -> RenderableType:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    kind = SINGULARS.get(str(op["object_type"]), str(op["object_type"]))
+    line = Text()
+    line.append(f"{kind}:{op['record_id']} ", style="cyan")
+    line.append(plain(op["record_label"] or "", 40))
+    line.append(f"  {op['property']}", style="bold")
+    line.append(f"  [{op['decision']}: {op['deciding_rule']}]", style=_DECISIONS[str(op["decision"])])
+    before = op["before_value"]
+    line.append("\n  ")
+    line.append("(never set)" if before is None else "(empty)" if before == "" else plain(before), style="red")
+    line.append(" → ")
+    line.append("(cleared)" if op["desired_value"] is None else plain(op["desired_value"]), style="green")
+    if op["conflict_class"] == "changed_by_other":
+        ours = op["last_written_value"]
+        line.append(
+            f"\n  somebody changed it; we had written {plain(ours, 40) if ours else 'nothing'}", style="magenta"
+        )
+    why = plain(op["reason"] or reasons.get(str(op["deciding_rule"]), ""))
+    confidence = f", confidence {float(op['confidence']):.2f}" if op["confidence"] is not None else ""
+    line.append(f"\n  why: {why} ({op['operation']}{confidence})", style="dim")
+    evidence = json.loads(op["evidence"])
+    if evidence:
+        first = evidence[0]
+        more = f" (+{len(evidence) - 1} more)" if len(evidence) > 1 else ""
+        line.append(
+            f"\n  from: “{plain(first.get('quote') or '')}” "
+            f"{plain(first.get('url') or first.get('id') or '', 80)}{more}",
+            style="dim",
+        )
+    return Padding(line, (0, 0, 0, 2), expand=False)
+
+
+def _next_step(summary: PlanSummary) -> RenderableType:
+    from rich.text import Text
+
+    decisions = summary.counts.get("decision", {})
+    if summary.exit_code == 3:
+        what = f"{decisions.get('require_approval', 0):,} wait for a person: nightdesk approve {summary.plan_id}"
+    elif summary.exit_code == 2:
+        what = f"{decisions.get('auto', 0):,} may be written: nightdesk apply {summary.plan_id}"
+    else:
+        what = "Nothing here may be written."
+    return Text("\n" + what, style="bold")
+
+
+def as_json(plan: Plan, select: Selection | None = None) -> dict[str, Any]:
+    """Everything about a plan: header, counts, guards, and every matching operation with evidence."""
+    ops, total = chosen(plan, select or Selection())
+    for op in ops:
+        op["evidence"] = json.loads(op["evidence"])
+        op["confidence"] = None if op["confidence"] is None else float(op["confidence"])
+    return {
+        **summary_json(plan.summary),
+        "mapping_hash": plan.mapping_hash, "policy_hash": plan.policy_hash, "schema_hash": plan.schema_hash,
+        "selected_count": total, "operations": ops,
+    }  # fmt: skip
+
+
+def summary_json(summary: PlanSummary) -> dict[str, Any]:
+    """The numbers of a plan as JSON values."""
+    return {
+        "plan_id": summary.plan_id, "kind": summary.kind, "crm": summary.crm, "run_id": summary.run_id,
+        "as_of": summary.as_of.isoformat(), "digest": summary.digest, "operation_count": summary.operation_count,
+        "record_count": summary.record_count, "counts": {k: dict(v) for k, v in summary.counts.items()},
+        "guards": [
+            {"guard": r.guard, "limit": r.limit, "measured": r.measured, "tripped": r.tripped, "about": r.about}
+            for r in summary.guards
+        ],
+        "created_by": summary.created_by, "created_at": iso(summary.created_at), "expires_at": iso(summary.expires_at),
+        "rolls_back": summary.rolls_back, "left_out": dict(summary.left_out), "exit_code": summary.exit_code,
+    }  # fmt: skip
+
+
+def rule_reasons(policy: Policy) -> dict[str, str]:
+    """Rule id to reason, those no policy can lift included."""
+    return {**builtin_rules(), **{rule.id: rule.reason for rule in policy.write_rules.rules}}
+
+
+# reports --------------------------------------------------------------------------------------------------------------
+
+
+def apply_terminal(report: ApplyReport, limit: int = 20) -> RenderableType:
+    """Render what an apply did or, for a dry run, exactly what it would send."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    head = Text()
+    verb = "Dry run of" if report.dry_run else "Resumed" if report.resumed else "Applied"
+    head.append(f"{verb} {report.plan_id}", style="bold cyan")
+    head.append(f"  ({report.apply_run_id}, {report.seconds:.1f} s)")
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    for result, number in sorted(report.counts.items(), key=lambda item: -item[1]):
+        table.add_row(result, f"{number:,}")
+    parts: list[RenderableType] = [head, table]
+    if report.dry_run:
+        parts.append(Text(f"Would be sent: {len(report.requests):,} records", style="bold"))
+        for request in report.requests[:limit]:
+            line = Text(f"  {request['object_type']} {request['record_id']}", style="cyan")
+            for name, value in request["values"].items():
+                line.append(f"\n    {name} = ", style="none")
+                line.append(plain(value) if value else "(cleared)", style="green")
+            parts.append(line)
+        if len(report.requests) > limit:
+            parts.append(
+                Text(f"  … and {len(report.requests) - limit:,} more (all of them with --output json)", style="dim")
+            )
+    if report.problems:
+        parts.append(Text("Not written as planned:", style="bold red"))
+        for problem in report.problems:
+            line = f"  {problem['result']}: {problem['object_type']} {problem['record_id']} {problem['property']}: {plain(problem['message'])}"
+            parts.append(Text(line))
+    return Group(*parts)
+
+
+def apply_json(report: ApplyReport) -> dict[str, Any]:
+    """An apply as JSON values; a dry run holds every request."""
+    return {
+        "apply_run_id": report.apply_run_id, "plan_id": report.plan_id, "dry_run": report.dry_run, "resumed": report.resumed,
+        "counts": dict(report.counts), "total": report.total, "problems": [dict(p) for p in report.problems],
+        "requests": [dict(r) for r in report.requests], "seconds": round(report.seconds, 3), "exit_code": report.exit_code,
+    }  # fmt: skip
+
+
+def setup_terminal(difference: SetupDifference, *, applied: bool = False) -> RenderableType:
+    """Render what `crm setup` would create, or has created."""
+    from rich.console import Group
+    from rich.text import Text
+
+    verb = "created" if applied else "to create"
+    lines: list[RenderableType] = []
+    lines += [Text(f"+ group {object_type}.{name} ({verb})", style="green") for object_type, name in difference.groups]
+    for object_type, spec in difference.properties:
+        options = f": {', '.join(spec.options)}" if spec.options else ""
+        lines.append(
+            Text(f"+ {object_type}.{spec.name}  “{spec.label}”  {spec.value_type}{options} ({verb})", style="green")
+        )
+    for object_type, name, values in difference.options:
+        lines.append(
+            Text(
+                f"~ {object_type}.{name}: options {', '.join(values)} ({'added' if applied else 'to add'})",
+                style="yellow",
+            )
+        )
+    lines += [Text(f"! {problem}", style="bold red") for problem in difference.problems]
+    if difference.is_empty:
+        lines.append(Text(f"The CRM has all {difference.present} properties.", style="green"))
+    elif not applied and not difference.problems:
+        lines.append(Text("Create them with: nightdesk crm setup --apply", style="bold"))
+    return Group(*lines)
