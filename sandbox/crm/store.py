@@ -95,16 +95,20 @@ class Store:
             raise NightdeskError(
                 "There is no sandbox CRM there.", where=str(path), todo="Run `nightdesk sandbox create` first."
             )
-        store = cls(_connect(path), path, clock)
+        store: Store | None = None
         try:
+            store = cls(_connect(path), path, clock)
             version = store.meta("schema_version")
         except sqlite3.DatabaseError as error:
-            store.close()
+            if store is not None:
+                store.connection.close()
             raise NightdeskError(
-                "This file is not a sandbox CRM.", where=str(path), todo="Generate it again."
+                "This file is not a sandbox CRM, or another program holds it.",
+                where=str(path),
+                todo="Generate it again.",
             ) from error
         if version != str(SCHEMA_VERSION):
-            store.close()
+            store.connection.close()
             raise NightdeskError(
                 f"The sandbox CRM has schema version {version}, this program needs {SCHEMA_VERSION}.",
                 where=str(path), todo="Generate it again.",
