@@ -28,6 +28,14 @@ class Link:
     label: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of search results: ids with their modified stamps, and how many match in all."""
+
+    stamps: list[tuple[str, datetime]]
+    total: int
+
+
 class HubSpotApi:
     """Paths and paging of one portal."""
 
@@ -81,67 +89,58 @@ class HubSpotApi:
             return parse_time(found["properties"].get(stamp) or found.get("updatedAt"))
         return None
 
-    def modified_since(self, object_type: str, stamp: str, since: datetime) -> Iterator[list[tuple[str, datetime]]]:
+    def modified_since(self, object_type: str, stamp: str, since: datetime) -> Iterator[Found]:
         """Ids and stamps of the records modified at or after `since`, in stamp order. An id may come twice.
 
-        Pages by key, not by offset: each page asks again from the last stamp seen. So there is no cap at 10,000 results, and a
-        record that moves to the end while paging shifts nothing out of sight. Records that share one stamp beyond a page
-        are walked by id.
+        Pages by key, not by offset: each page asks again from the last stamp seen. So there is no cap at 10,000 results,
+        and a record that moves to the end while paging shifts nothing out of sight. Records that share one stamp beyond
+        a page are walked by id.
         """
         start = since
         while True:
             found = self._search_page(object_type, stamp, [_filter(stamp, "GTE", start)], stamp)
             yield found
-            if len(found) < SEARCH_PAGE:
+            if len(found.stamps) < SEARCH_PAGE:
                 return
-            last = found[-1][1]
+            last = found.stamps[-1][1]
             if last == start:
-                yield from self._one_stamp(object_type, stamp, start, after=0)
+                yield from self._one_stamp(object_type, stamp, start)
                 start += _MILLISECOND
             else:
                 start = last
 
-    def _one_stamp(
-        self, object_type: str, stamp: str, at: datetime, after: int
-    ) -> Iterator[list[tuple[str, datetime]]]:
+    def _one_stamp(self, object_type: str, stamp: str, moment: datetime) -> Iterator[Found]:
         """All records stamped within one millisecond, in id order."""
-        moment = _millis(at)
+        after = 0
         while True:
             filters = [
-                {"propertyName": stamp, "operator": "GTE", "value": str(moment)},
-                {"propertyName": stamp, "operator": "LT", "value": str(moment + 1)},
+                _filter(stamp, "GTE", moment),
+                _filter(stamp, "LT", moment + _MILLISECOND),
                 {"propertyName": "hs_object_id", "operator": "GT", "value": str(after)},
             ]
             found = self._search_page(object_type, stamp, filters, "hs_object_id")
             yield found
-            if len(found) < SEARCH_PAGE:
+            if len(found.stamps) < SEARCH_PAGE:
                 return
-            after = max(int(one) for one, _ in found)
+            after = max(int(one) for one, _ in found.stamps)
 
-    def _search_page(self, object_type: str, stamp: str, filters: list[Json], sort: str) -> list[tuple[str, datetime]]:
+    def _search_page(self, object_type: str, stamp: str, filters: list[Json], sort: str) -> Found:
         body = {
             "filterGroups": [{"filters": filters}],
             "sorts": [{"propertyName": sort, "direction": "ASCENDING"}],
             "properties": [stamp],
             "limit": SEARCH_PAGE,
         }
-        results = self._search(object_type, body)["results"]
-        return [(one["id"], parse_time(one["properties"].get(stamp) or one["updatedAt"])) for one in results]
+        answer = self._search(object_type, body)
+        stamps = [
+            (str(one["id"]), parse_time(one["properties"].get(stamp) or one["updatedAt"])) for one in answer["results"]
+        ]
+        return Found(stamps, int(answer.get("total", len(stamps))))
 
     def count_between(self, object_type: str, stamp: str, since: datetime, until: datetime) -> int:
         """How many records search finds with a stamp in [since, until]."""
-        body = {
-            "filterGroups": [
-                {
-                    "filters": [
-                        _filter(stamp, "GTE", since),
-                        {"propertyName": stamp, "operator": "LT", "value": str(_millis(until) + 1)},
-                    ]
-                }
-            ],
-            "properties": [stamp],
-            "limit": 1,
-        }
+        filters = [_filter(stamp, "GTE", since), _filter(stamp, "LT", until + _MILLISECOND)]
+        body = {"filterGroups": [{"filters": filters}], "properties": [stamp], "limit": 1}
         return int(self._search(object_type, body).get("total", -1))
 
     def _search(self, object_type: str, body: Json) -> Json:

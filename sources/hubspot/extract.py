@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from typing import Final
 
 from nightdesk.errors import NightdeskError
 from sources.hubspot import rows
-from sources.hubspot.api import ASSOCIATION_BATCH, HubSpotApi
+from sources.hubspot.api import ASSOCIATION_BATCH, SEARCH_PAGE, HubSpotApi
 from sources.hubspot.client import HubSpotClient, Json, Stopped
 from sources.hubspot.contract import Definitions, check
 from sources.hubspot.previous import Previous
@@ -22,6 +22,30 @@ Progress = Callable[[str, int], None]
 
 # Associations of these types are written by people all day and do not touch a record's modified stamp: read anew each time.
 SWEPT: Final = ("contacts", "deals")
+_MANY: Final = 1_000  # fewer changes than this are always read one by one
+
+
+class _Scan:
+    """What searching for modified records has found so far."""
+
+    def __init__(self, watermark: datetime) -> None:
+        self.watermark = self.newest = watermark
+        self.fresh: list[str] = []  # to be read
+        self.changed: set[str] = set()  # all that were to be read
+        self.later: set[str] = set()  # stamped after the watermark
+        self.tied: set[str] = set()  # stamped with the watermark itself
+
+    def take(self, stamps: Sequence[tuple[str, datetime]], known: Mapping[str, datetime]) -> None:
+        """Sorts a page in. A stamp equal to the one loaded is the same version, seen again through the overlap."""
+        for one, stamp in stamps:
+            self.newest = max(self.newest, stamp)
+            if stamp > self.watermark:
+                self.later.add(one)
+            elif stamp == self.watermark:
+                self.tied.add(one)
+            if known.get(one) != stamp and one not in self.changed:
+                self.changed.add(one)
+                self.fresh.append(one)
 
 
 class Extraction:
@@ -120,18 +144,19 @@ class Extraction:
     # -- records -------------------------------------------------------------------------------------------------------
 
     def _object_stream(self, kind: ObjectType) -> None:
-        self._archived(kind)
+        archived = self._archived(kind)
         watermark = self._watermarks.get(kind.name)
-        if watermark is None:
+        if watermark is None or not self._changes(kind, watermark, archived):
             self._everything(kind)
-        else:
-            self._changes(kind, watermark)
 
-    def _archived(self, kind: ObjectType) -> None:
+    def _archived(self, kind: ObjectType) -> set[str]:
+        ids: set[str] = set()
         for page in self._api.list_objects(kind.name, self._wanted(kind), archived=True):
             archived = [{**record, "archived": True} for record in page]
             self._spool.add(kind.name, rows.object_rows(kind, archived))
             self._spool.add("deletions", rows.deletion_rows(kind, archived))
+            ids.update(str(record["id"]) for record in page)
+        return ids
 
     def _everything(self, kind: ObjectType) -> None:
         # The watermark is the CRM's newest stamp *before* listing: a record modified while we list is found again later.
@@ -165,24 +190,43 @@ class Extraction:
                 self._spool.add("associations", rows.link_rows(kind.name, to_type, some))
         return unclear
 
-    def _changes(self, kind: ObjectType, watermark: datetime) -> None:
-        changed: set[str] = set()
-        newest = watermark
-        for page in self._api.modified_since(kind.name, kind.stamp, self._search_start(kind, watermark)):
-            newest = max([newest, *(stamp for _, stamp in page)])
-            known = self._previous.stamps(kind.name, [one for one, _ in page])
-            # A stamp equal to the one loaded is the same version, seen again through the overlap.
-            fresh = [one for one, stamp in page if known.get(one) != stamp and one not in changed]
-            changed.update(fresh)
-            self._reread(kind, list(dict.fromkeys(fresh)))
-        self.outcome.watermarks[kind.name] = newest
+    def _changes(self, kind: ObjectType, watermark: datetime, archived: set[str]) -> bool:
+        """Reads what was modified since the watermark. False when so much was that listing everything is cheaper."""
+        start = watermark - timedelta(seconds=self._settings.overlap_seconds)
+        window = self._previous.known_between(kind.name, start, watermark)
+        # The overlap finds records that search showed late. When it is wide (after our own writes, say), count first.
+        wide = len(window) > SEARCH_PAGE
+        scan = _Scan(watermark)
+        if not self._scan(kind, watermark if wide else start, scan):
+            return False
+        if wide:
+            expected = (window - scan.later - archived) | scan.tied
+            if self._api.count_between(kind.name, kind.stamp, start, watermark) != len(expected) and not self._scan(
+                kind, start, scan
+            ):
+                return False
+        self._reread(kind, scan.fresh)
+        self.outcome.watermarks[kind.name] = scan.newest
         if kind.name in SWEPT:
+            changed = set(scan.changed)
             rest = [one for one in self._previous.ids(kind.name) if one not in changed]
             self._spool.add("_refreshed", [(kind.name, one) for one in rest])
             self._links(kind, rest)
+        return True
 
-    def _search_start(self, kind: ObjectType, watermark: datetime) -> datetime:
-        return watermark - timedelta(seconds=self._settings.overlap_seconds)
+    def _scan(self, kind: ObjectType, start: datetime, scan: _Scan) -> bool:
+        """Searches from `start` on and rereads what is not loaded yet. False when listing everything is cheaper."""
+        first = True
+        for found in self._api.modified_since(kind.name, kind.stamp, start):
+            if first and found.total > _MANY and found.total * 2 > self._previous.count(kind.name):
+                return False
+            first = False
+            known = self._previous.stamps(kind.name, [one for one, _ in found.stamps])
+            scan.take(found.stamps, known)
+            if len(scan.fresh) >= ASSOCIATION_BATCH:
+                self._reread(kind, scan.fresh)
+                scan.fresh = []
+        return True
 
     def _reread(self, kind: ObjectType, ids: Sequence[str]) -> None:
         """Reads records as they are now (search may be behind), with history and all associations."""

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import httpx2
 from pydantic import SecretStr
 
 from sandbox.crm.limits import UNLIMITED, Limits
@@ -156,13 +158,24 @@ class Bench:
         }
         return HubSpotSettings.model_validate(known | changes)
 
-    def load(self, *, full: bool = False, **changes: object) -> LoadReport:
+    def api(self, method: str, path: str, body: object = None) -> Any:
+        """What another user of the CRM does, over HTTP."""
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        response = httpx2.request(method, self.sandbox.url + path, json=body, headers=headers)
+        assert response.status_code < 300, response.text
+        return response.json() if response.content else None
+
+    def edit(self, kind: str, record: int | str, **properties: str) -> None:
+        """Changes properties of one record."""
+        self.api("PATCH", f"/crm/v3/objects/{kind}/{record}", {"properties": properties})
+
+    def load(self, *, full: bool = False, **changes: Any) -> LoadReport:
         """One load."""
         return load(self.settings(**changes), self.raw, self.pipelines, full=full)
 
-    def moved(self, **changes: object) -> dict[str, int]:
+    def moved(self, **changes: Any) -> dict[str, int]:
         """One load; the tables in which rows moved, watermarks apart."""
-        found = self.load(**changes).rows_moved  # type: ignore[arg-type]
+        found = self.load(**changes).rows_moved
         return {table: count for table, count in found.items() if count and table != "load_watermarks"}
 
     def ask(self, sql: str, raw: Path | None = None) -> list[tuple[object, ...]]:
