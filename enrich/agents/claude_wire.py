@@ -139,7 +139,11 @@ def read_message(
 def _is_message(value: object) -> bool:
     from anthropic.types import Message, Usage
 
-    return isinstance(value, Message) and isinstance(value.content, list) and isinstance(value.usage, Usage)
+    if not isinstance(value, Message):
+        return False
+    content: object = getattr(value, "content", None)  # the SDK promises types that it does not check
+    usage: object = getattr(value, "usage", None)
+    return isinstance(content, list) and isinstance(usage, Usage)
 
 
 def read_error(request: AgentRequest, error: APIError, *, asked_at: datetime, answered_at: datetime) -> AgentResponse:
