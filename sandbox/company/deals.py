@@ -196,13 +196,16 @@ def file_deals(world: World, deals: list[Deal]) -> None:
         if len(changed) > 2:
             earlier = int(round(deal.amount * (0.7 + 0.6 * rng.random()), -2))
             history["amount"].append(HistoryEntry(str(earlier), changed[0], "CRM_UI", "", user))
+        amount_known = rng.random() > 0.05
+        if not amount_known:
+            history["amount"].clear()
         updated = changed[-1]
         country = deal.account.country
         currency = "USD" if COUNTRIES[country].phone == "+1" else "GBP" if country == "United Kingdom" else "EUR"
         world.add(
             "deals", deal.id,
             {
-                "dealname": deal.name, "amount": str(deal.amount) if rng.random() > 0.05 else "", "deal_currency_code": currency, "pipeline": deal.pipeline, "dealstage": deal.stages[-1][1],
+                "dealname": deal.name, "amount": str(deal.amount) if amount_known else "", "deal_currency_code": currency, "pipeline": deal.pipeline, "dealstage": deal.stages[-1][1],
                 "closedate": iso(close), "dealtype": deal.kind, "closed_lost_reason": deal.reason, "hubspot_owner_id": deal.seller.id, "hs_is_closed": str(deal.closed).lower(),
                 "hs_is_closed_won": str(deal.won).lower(), "createdate": iso(deal.opened), "hs_lastmodifieddate": iso(updated),
             },
