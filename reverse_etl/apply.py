@@ -117,7 +117,7 @@ def apply(
             return _dry(con, header, adapter, actor, clock, run_id or header.run_id, on_progress, ids, started)
         lease = acquire(con, f"apply:{adapter.crm}", clock)
         try:
-            watch = observe or (lambda _label, _count: None)
+            watch = observe or _unobserved
             _settle(con, adapter, actor, lease, clock, watch, sleep, except_plan=plan_id)
             try:
                 header = require_valid(con, plan_id, policy, clock, adapter)
@@ -144,6 +144,10 @@ def apply(
             lease.release()
         audit.anchor(con, clock)
         return report
+
+
+def _unobserved(label: str, count: int) -> None:
+    """Nobody watches the journal."""
 
 
 # what the plan's operations are allowed to do now
@@ -218,7 +222,7 @@ def _dry(
         if standing != "allowed":
             counts["already_there" if standing == "done" else standing] += int(number)
     ops = _operations(con, header, run, clock, {})
-    journal = Journal(con, run, actor, Lease(con, "", 0, "", clock, utc(clock())), clock, lambda _label, _count: None)
+    journal = Journal(con, run, actor, Lease(con, "", 0, "", clock, utc(clock())), clock, _unobserved)
     writer = Writer(adapter, journal, {}, _native(con, header.plan_id), lambda _: None)
     requests: dict[tuple[str, str], dict[str, str]] = {}
     problems: list[dict[str, Any]] = []
@@ -354,7 +358,9 @@ def _end_standing(con: duckdb.DuckDBPyConnection, header: Header, run: str, cloc
         select ?, op_id,
             1 + coalesce((select max(sequence) from write_attempts as w where w.apply_run_id = ?
                 and w.op_id = standing.op_id), 0),
-            case standing when 'denied' then 'skipped_denied' when 'done' then 'skipped_done' else 'skipped_unapproved' end, ?
+            case standing
+                when 'denied' then 'skipped_denied' when 'done' then 'skipped_done' else 'skipped_unapproved'
+            end, ?
         from standing
         """,
         [run, run, now],
@@ -363,7 +369,9 @@ def _end_standing(con: duckdb.DuckDBPyConnection, header: Header, run: str, cloc
         """
         insert into op_results (apply_run_id, op_id, result, message, recorded_at)
         select ?, op_id, case standing when 'done' then 'already_there' else standing end,
-            case standing when 'done' then 'written by an earlier apply of this plan' when 'denied' then deciding_rule end, ?
+            case standing
+                when 'done' then 'written by an earlier apply of this plan' when 'denied' then deciding_rule
+            end, ?
         from standing
         """,
         [run, now],

@@ -106,7 +106,8 @@ def _condition(rule_id: str, column: str, test: Any) -> Condition:
             raise _broken(rule_id, f"compares `{column}` with an unknown test")
         name, value = items[0]
     else:
-        name, value = ("in", test) if isinstance(test, (list, tuple)) else ("equals", test)
+        name = "in" if isinstance(test, (list, tuple)) else "equals"
+        value = cast("Any", test)
     values = tuple(cast("Sequence[Any]", value)) if isinstance(value, (list, tuple)) else (value,)
     wanted: tuple[type, ...] = {"text": (str,), "number": (int, Decimal, float), "boolean": (bool,)}[kind]
     if not values or any(not isinstance(v, wanted) or (kind == "number" and isinstance(v, bool)) for v in values):

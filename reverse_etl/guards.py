@@ -79,7 +79,7 @@ def measure(
     for guard in policy.guards.guards:
         limit, rows, tripped_below = float(guard.limit), None, False
         measured: float | None
-        match guard.guard:
+        match str(guard.guard):
             case "max_operations":
                 measured = _one(con, f"select count(*) from {relation} where decision <> 'denied'")
             case "max_clears_share" if kind == "rollback":

@@ -83,7 +83,7 @@ class Journal:
         )
         self._next = {row["op_id"]: int(row["last"]) + 1 for row in found}
         return {
-            row["op_id"]: Earlier(row["state"], (row["first_intent"] or {}).get("v"))
+            row["op_id"]: Earlier(row["state"], row["first_intent"]["v"] if row["first_intent"] else None)
             for row in found
             if not row["is_done"]
         }

@@ -23,7 +23,6 @@ from reverse_etl.store import Clock, attached_warehouse, opened, rows, transacti
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
     from nightdesk.policy import Policy
     from reverse_etl.crms.protocol import CrmAdapter
@@ -77,7 +76,7 @@ class Plan:
     mapping_hash: str
     policy_hash: str
     schema_hash: str
-    ops: pa.Table
+    ops: Any
 
     @property
     def plan_id(self) -> str:
@@ -383,9 +382,10 @@ def load(ledger: Path | duckdb.DuckDBPyConnection, plan_id: str | None = None) -
     with opened(ledger) as con:
         plan_id = resolve(con, plan_id)
         header = rows(con, "select mapping_hash, policy_hash, schema_hash from plans where plan_id = ?", [plan_id])[0]
-        ops = con.execute(
+        cursor: Any = con.execute(
             f"select {', '.join(OP_COLUMNS).replace('evidence,', 'evidence::varchar as evidence,', 1)} from plan_ops "
             "where plan_id = ? order by object_type, record_id, property",
             [plan_id],
-        ).to_arrow_table()
+        )
+        ops = cursor.to_arrow_table()
         return Plan(_summary(con, plan_id), header["mapping_hash"], header["policy_hash"], header["schema_hash"], ops)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
 from reverse_etl import decide, schema
+from reverse_etl.arrow import pyarrow
 from reverse_etl.canonical import lenient, same
 from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
 from reverse_etl.plan import PlanSummary, store_plan
@@ -54,16 +55,18 @@ def find_runs(con: duckdb.DuckDBPyConnection, name: str | None) -> list[str]:
     Raises:
         NightdeskError: Nothing of that name has written anything.
     """
-    wrote = "exists (select 1 from op_results where op_results.apply_run_id = apply_runs.apply_run_id and result in ('applied', 'altered', 'unknown'))"
+    wrote = (
+        "exists (select 1 from op_results where op_results.apply_run_id = apply_runs.apply_run_id "
+        "and result in ('applied', 'altered', 'unknown'))"
+    )
     if name is None:
         found = con.execute(
             f"select apply_run_id from apply_runs where not dry_run and {wrote} order by started_at desc limit 1"
         ).fetchall()
     else:
         found = con.execute(
-            f"select apply_run_id from apply_runs where not dry_run and {wrote} and $name in (apply_run_id, "
-            "plan_id, run_id) "
-            "order by started_at",
+            f"select apply_run_id from apply_runs where not dry_run and {wrote} "
+            "and $name in (apply_run_id, plan_id, run_id) order by started_at",
             {"name": name},
         ).fetchall()
     if not found:
@@ -254,8 +257,7 @@ _TYPES = {
 
 
 def _stage(con: duckdb.DuckDBPyConnection, staged: list[dict[str, Any]]) -> None:
-    import pyarrow as pa
-
+    pa = pyarrow()
     columns = ", ".join(f"{name}::{kind} as {name}" for name, kind in _TYPES.items())
     con.register("_undo", pa.table({name: pa.array([row[name] for row in staged]) for name in _TYPES}))
     try:

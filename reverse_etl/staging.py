@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
+from reverse_etl.arrow import pyarrow
 from reverse_etl.canonical import InvalidValue, lenient, strict
 from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
 from reverse_etl.store import find_table
@@ -71,7 +72,8 @@ def _read(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy) -> Any
             raise NightdeskError(f"`sync_hubspot__{object_type}` has no column `{lacking[0]}`", where=table)
         columns = ", ".join(f"{name}::{kind} as {name}" for name, kind in SYNC_COLUMNS.items())
         parts.append(f"select '{object_type}' as object_type, {columns} from {table}")
-    return con.execute(" union all ".join(parts)).to_arrow_table()
+    cursor: Any = con.execute(" union all ".join(parts))
+    return cursor.to_arrow_table()
 
 
 def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, as_of: date) -> dict[str, int]:
@@ -84,8 +86,7 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, a
         NightdeskError: A model is missing, lacks a column, proposes one field twice, or holds evidence that is not
         JSON.
     """
-    import pyarrow as pa
-
+    pa = pyarrow()
     table = _read(con, warehouse, policy)
     limit = policy.field_mapping.max_text_chars
     known = {(o, item.property): item for o, fields in policy.field_mapping.fields.items() for item in fields}
@@ -134,8 +135,7 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, a
 
 
 def _policy_rows(policy: Policy, as_of: date) -> Any:
-    import pyarrow as pa
-
+    pa = pyarrow()
     levels = {str(operation): entry.level for operation, entry in policy.autonomy.operations.items()}
     exceptions = {(e.object_type, e.property) for e in policy.field_mapping.exceptions if e.expires_on >= as_of}
     fields = [(str(o), item) for o, items in policy.field_mapping.fields.items() for item in items]

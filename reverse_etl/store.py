@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
+from reverse_etl.arrow import pyarrow
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,10 +51,8 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Generator[None]:
         yield
         con.commit()
     except BaseException as error:
-        try:
+        with suppress(duckdb.Error):  # a failed commit has already ended the transaction
             con.rollback()
-        except duckdb.Error:
-            pass  # a failed commit has already ended the transaction
         if isinstance(error, duckdb.Error):
             raise NightdeskError(
                 f"The ledger could not be written: {str(error).splitlines()[0]}",
@@ -113,8 +112,7 @@ def rows(
 
 def insert(con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Sequence[Any]]) -> None:
     """Insert many rows at once, given by column (Python values; times as aware datetimes)."""
-    import pyarrow as pa
-
+    pa = pyarrow()
     if not columns or not len(next(iter(columns.values()))):
         return
     con.register("_incoming", pa.table({name: pa.array(values) for name, values in columns.items()}))

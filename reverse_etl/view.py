@@ -53,7 +53,11 @@ def chosen(plan: Plan, select: Selection, limit: int | None = None) -> tuple[lis
             turn = (
                 "row_number() over (partition by object_type, property, decision order by length(record_id), record_id)"
             )
-            sql = f"select * from ops where {where} qualify {turn} <= {int(limit)} order by {turn}, object_type, property limit {int(limit)}"
+            most = int(limit)
+            sql = (
+                f"select * from ops where {where} qualify {turn} <= {most} "
+                f"order by {turn}, object_type, property limit {most}"
+            )
         else:
             sql = f"select * from ops where {where} order by {order}"
         cursor = con.execute(sql, parameters)
@@ -96,6 +100,18 @@ def terminal(
     parts.extend(_difference(op, reasons or {}) for op in ops)
     parts.append(_next_step(summary))
     return Group(*parts)
+
+
+def summary(made: PlanSummary, *, reasons: Mapping[str, str] | None = None) -> RenderableType:
+    """Render a plan's numbers only: what it is, its counts, its brakes, and what to do next."""
+    from rich.columns import Columns
+    from rich.console import Group
+    from rich.text import Text
+
+    if not made.operation_count:
+        return Group(_headline(made), Text("Nothing to do: the CRM holds what it should.", style="green"))
+    counts = [_counts(made, column, reasons or {}) for column in BREAKDOWNS if column != "conflict_class"]
+    return Group(_headline(made), Columns(counts, padding=(0, 3)), _brakes(made), _next_step(made))
 
 
 def _headline(summary: PlanSummary) -> RenderableType:
@@ -200,24 +216,37 @@ def as_json(plan: Plan, select: Selection | None = None) -> dict[str, Any]:
         op["confidence"] = None if op["confidence"] is None else float(op["confidence"])
     return {
         **summary_json(plan.summary),
-        "mapping_hash": plan.mapping_hash, "policy_hash": plan.policy_hash, "schema_hash": plan.schema_hash,
-        "selected_count": total, "operations": ops,
-    }  # fmt: skip
+        "mapping_hash": plan.mapping_hash,
+        "policy_hash": plan.policy_hash,
+        "schema_hash": plan.schema_hash,
+        "selected_count": total,
+        "operations": ops,
+    }
 
 
 def summary_json(summary: PlanSummary) -> dict[str, Any]:
     """The numbers of a plan as JSON values."""
     return {
-        "plan_id": summary.plan_id, "kind": summary.kind, "crm": summary.crm, "run_id": summary.run_id,
-        "as_of": summary.as_of.isoformat(), "digest": summary.digest, "operation_count": summary.operation_count,
-        "record_count": summary.record_count, "counts": {k: dict(v) for k, v in summary.counts.items()},
+        "plan_id": summary.plan_id,
+        "kind": summary.kind,
+        "crm": summary.crm,
+        "run_id": summary.run_id,
+        "as_of": summary.as_of.isoformat(),
+        "digest": summary.digest,
+        "operation_count": summary.operation_count,
+        "record_count": summary.record_count,
+        "counts": {k: dict(v) for k, v in summary.counts.items()},
         "guards": [
             {"guard": r.guard, "limit": r.limit, "measured": r.measured, "tripped": r.tripped, "about": r.about}
             for r in summary.guards
         ],
-        "created_by": summary.created_by, "created_at": iso(summary.created_at), "expires_at": iso(summary.expires_at),
-        "rolls_back": summary.rolls_back, "left_out": dict(summary.left_out), "exit_code": summary.exit_code,
-    }  # fmt: skip
+        "created_by": summary.created_by,
+        "created_at": iso(summary.created_at),
+        "expires_at": iso(summary.expires_at),
+        "rolls_back": summary.rolls_back,
+        "left_out": dict(summary.left_out),
+        "exit_code": summary.exit_code,
+    }
 
 
 def rule_reasons(policy: Policy) -> dict[str, str]:
@@ -228,7 +257,7 @@ def rule_reasons(policy: Policy) -> dict[str, str]:
 # reports --------------------------------------------------------------------------------------------------------------
 
 
-def apply_terminal(report: ApplyReport, limit: int = 20) -> RenderableType:
+def apply_report(report: ApplyReport, limit: int = 20) -> RenderableType:
     """Render what an apply did or, for a dry run, exactly what it would send."""
     from rich.console import Group
     from rich.table import Table
@@ -257,21 +286,28 @@ def apply_terminal(report: ApplyReport, limit: int = 20) -> RenderableType:
     if report.problems:
         parts.append(Text("Not written as planned:", style="bold red"))
         for problem in report.problems:
-            line = f"  {problem['result']}: {problem['object_type']} {problem['record_id']} {problem['property']}: {plain(problem['message'])}"
-            parts.append(Text(line))
+            field = f"{problem['object_type']} {problem['record_id']} {problem['property']}"
+            parts.append(Text(f"  {problem['result']}: {field}: {plain(problem['message'])}"))
     return Group(*parts)
 
 
 def apply_json(report: ApplyReport) -> dict[str, Any]:
     """An apply as JSON values; a dry run holds every request."""
     return {
-        "apply_run_id": report.apply_run_id, "plan_id": report.plan_id, "dry_run": report.dry_run, "resumed": report.resumed,
-        "counts": dict(report.counts), "total": report.total, "problems": [dict(p) for p in report.problems],
-        "requests": [dict(r) for r in report.requests], "seconds": round(report.seconds, 3), "exit_code": report.exit_code,
-    }  # fmt: skip
+        "apply_run_id": report.apply_run_id,
+        "plan_id": report.plan_id,
+        "dry_run": report.dry_run,
+        "resumed": report.resumed,
+        "counts": dict(report.counts),
+        "total": report.total,
+        "problems": [dict(p) for p in report.problems],
+        "requests": [dict(r) for r in report.requests],
+        "seconds": round(report.seconds, 3),
+        "exit_code": report.exit_code,
+    }
 
 
-def setup_terminal(difference: SetupDifference, *, applied: bool = False) -> RenderableType:
+def setup_difference(difference: SetupDifference, *, applied: bool = False) -> RenderableType:
     """Render what `crm setup` would create, or has created."""
     from rich.console import Group
     from rich.text import Text

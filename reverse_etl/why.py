@@ -55,6 +55,7 @@ def story(
     *,
     policy: Policy | None = None,
     adapter: CrmAdapter | None = None,
+    base_url: str = "",
 ) -> Story:
     """Tell why a field holds what it holds.
 
@@ -65,6 +66,7 @@ def story(
         field: `nightdesk_lead_score`, `ai_lead_score` or `lead_score`.
         policy: For names of published fields and the reasons of rules.
         adapter: Reads the value as it is now; without it the last read-back is told.
+        base_url: Put before links that are paths of the CRM.
 
     Raises:
         NightdeskError: Nothing was ever proposed for that field of that record.
@@ -75,9 +77,10 @@ def story(
         ops = rows(con, _OPS_SQL, [object_type, record_id, name])
         if not ops:
             raise NightdeskError(
-                f"Nothing was ever proposed for `{name}` of {object_type} {record_id}", where="ledger",
+                f"Nothing was ever proposed for `{name}` of {object_type} {record_id}",
+                where="ledger",
                 todo="Check the field's name, or look at `nightdesk review --select record:...`.",
-            )  # fmt: skip
+            )
         writes = [entry for op in ops for entry in _writes(con, op)]
         last = next((w for w in writes if w["result"] in ("applied", "altered", "already_there")), None)
         # The story is that of the value in the CRM: the newest operation that was written, else the newest proposed.
@@ -85,13 +88,22 @@ def story(
             (op for op in ops if last and op["plan_id"] == last["plan_id"] and op["op_id"] == last["op_id"]), ops[0]
         )
         facts: dict[str, Any] = {
-            "record": canonical_id(told["crm"], object_type, record_id), "label": told["record_label"], "property": name,
-            "now": _now(adapter, told, last), "value": told["desired_value"], "before": told["before_value"], "reason": told["reason"],
-            "confidence": None if told["confidence"] is None else float(told["confidence"]), "evidence": json.loads(told["evidence"]),
-            "answer": _answer(con, told["answer_id"]), "plan": _plan(told, policy), "approval": _approval(con, told),
+            "record": canonical_id(told["crm"], object_type, record_id),
+            "label": told["record_label"],
+            "property": name,
+            "now": _now(adapter, told, last),
+            "value": told["desired_value"],
+            "before": told["before_value"],
+            "reason": told["reason"],
+            "confidence": None if told["confidence"] is None else float(told["confidence"]),
+            "evidence": _linked(told["evidence"], base_url),
+            "answer": _answer(con, told["answer_id"]),
+            "plan": _plan(told, policy),
+            "approval": _approval(con, told),
             "write": next((w for w in writes if w["plan_id"] == told["plan_id"] and w["op_id"] == told["op_id"]), None),
-            "waiting": _waiting(ops[0], told), "history": writes[:5],
-        }  # fmt: skip
+            "waiting": _waiting(ops[0], told),
+            "history": writes[:5],
+        }
         return Story(facts)
 
 
@@ -146,9 +158,12 @@ def _record(con: duckdb.DuckDBPyConnection, warehouse: Path | str | None, record
     if parsed.object_type:
         return parsed.object_type, parsed.record_id
     # A bare number: the field says which type it can be.
-    types = [str(row[0]) for row in con.execute(
-        "select distinct object_type from plan_ops where property = ? and record_id = ?", [name, parsed.record_id]
-    ).fetchall()]  # fmt: skip
+    types = [
+        str(row[0])
+        for row in con.execute(
+            "select distinct object_type from plan_ops where property = ? and record_id = ?", [name, parsed.record_id]
+        ).fetchall()
+    ]
     if len(types) > 1:
         raise NightdeskError(
             f"`{record}` is a record of {' and of '.join(sorted(types))}", todo="Say which, like contact:123."
@@ -178,11 +193,15 @@ def _writes(con: duckdb.DuckDBPyConnection, op: Mapping[str, Any]) -> list[dict[
     )
     return [
         {
-            **entry, "plan_id": op["plan_id"], "op_id": op["op_id"], "kind": op["kind"],
-            "recorded_at": iso(entry["recorded_at"]), "sent_at": iso(entry["sent_at"]) if entry["sent_at"] else None,
+            **entry,
+            "plan_id": op["plan_id"],
+            "op_id": op["op_id"],
+            "kind": op["kind"],
+            "recorded_at": iso(entry["recorded_at"]),
+            "sent_at": iso(entry["sent_at"]) if entry["sent_at"] else None,
         }
         for entry in found
-    ]  # fmt: skip
+    ]
 
 
 def _now(adapter: CrmAdapter | None, op: Mapping[str, Any], last: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -230,6 +249,19 @@ def _answer(con: duckdb.DuckDBPyConnection, answer_id: str | None) -> dict[str, 
     return entry
 
 
+def _linked(evidence: str, base_url: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(evidence)
+    for item in items:
+        if base_url and str(item.get("url") or "").startswith("/"):
+            item["url"] = base_url.rstrip("/") + item["url"]
+    return items
+
+
+def view(told: Story) -> RenderableType:
+    """The story on one screen (`Story.renderable`)."""
+    return told.renderable()
+
+
 def _plan(op: Mapping[str, Any], policy: Policy | None) -> dict[str, Any]:
     from reverse_etl.staging import builtin_rules
 
@@ -237,10 +269,19 @@ def _plan(op: Mapping[str, Any], policy: Policy | None) -> dict[str, Any]:
     if policy is not None:
         reasons |= {rule.id: rule.reason for rule in policy.write_rules.rules}
     return {
-        "plan_id": op["plan_id"], "kind": op["kind"], "op_id": op["op_id"], "planned_at": iso(op["planned_at"]), "proposed_by": op["created_by"],
-        "decision": op["decision"], "rule": op["deciding_rule"], "rule_reason": reasons.get(op["deciding_rule"]),
-        "autonomy_level": op["autonomy_level"], "risk": op["risk"], "conflict_class": op["conflict_class"], "policy_hash": op["policy_hash"],
-    }  # fmt: skip
+        "plan_id": op["plan_id"],
+        "kind": op["kind"],
+        "op_id": op["op_id"],
+        "planned_at": iso(op["planned_at"]),
+        "proposed_by": op["created_by"],
+        "decision": op["decision"],
+        "rule": op["deciding_rule"],
+        "rule_reason": reasons.get(op["deciding_rule"]),
+        "autonomy_level": op["autonomy_level"],
+        "risk": op["risk"],
+        "conflict_class": op["conflict_class"],
+        "policy_hash": op["policy_hash"],
+    }
 
 
 def _approval(con: duckdb.DuckDBPyConnection, op: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -263,8 +304,11 @@ def _waiting(newest: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, An
     if newest["plan_id"] == told["plan_id"]:
         return None
     return {
-        "plan_id": newest["plan_id"], "value": newest["desired_value"], "decision": newest["decision"], "rule": newest["deciding_rule"],
-    }  # fmt: skip
+        "plan_id": newest["plan_id"],
+        "value": newest["desired_value"],
+        "decision": newest["decision"],
+        "rule": newest["deciding_rule"],
+    }
 
 
 def _render(facts: Mapping[str, Any]) -> RenderableType:

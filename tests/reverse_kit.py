@@ -66,11 +66,35 @@ def company(contacts: int = 5, companies: int = 2, meetings: int = 0) -> SeedCom
     stamp = "2026-01-01T00:00:00.000Z"
     rows: list[SeedObject] = []
     for n in range(1, contacts + 1):
-        rows.append(SeedObject("contacts", str(n), {"email": f"p{n}@example.com", "firstname": f"P{n}", "createdate": stamp}, made, made))  # fmt: skip
+        rows.append(
+            SeedObject(
+                "contacts",
+                str(n),
+                {"email": f"p{n}@example.com", "firstname": f"P{n}", "createdate": stamp},
+                made,
+                made,
+            )
+        )
     for n in range(1, companies + 1):
-        rows.append(SeedObject("companies", str(n), {"name": f"Company {n}", "domain": f"c{n}.example", "createdate": stamp}, made, made))  # fmt: skip
+        rows.append(
+            SeedObject(
+                "companies",
+                str(n),
+                {"name": f"Company {n}", "domain": f"c{n}.example", "createdate": stamp},
+                made,
+                made,
+            )
+        )
     for n in range(1, meetings + 1):
-        rows.append(SeedObject("meetings", str(n), {"hs_meeting_title": f"M{n}", "hs_timestamp": stamp, "hs_createdate": stamp}, made, made))  # fmt: skip
+        rows.append(
+            SeedObject(
+                "meetings",
+                str(n),
+                {"hs_meeting_title": f"M{n}", "hs_timestamp": stamp, "hs_createdate": stamp},
+                made,
+                made,
+            )
+        )
     return SeedCompany(datetime(2026, 11, 17, tzinfo=UTC), (), (), rows, (), ())
 
 
@@ -81,13 +105,34 @@ def seed_store(path: Path, **sizes: int) -> Path:
     return path
 
 
-def row(record: str | int, name: str, desired: str | None, *, crm: str | None = None, last: str | None = None, object_type: str = "contacts", **more: Any) -> dict[str, Any]:  # fmt: skip
+def row(
+    record: str | int,
+    name: str,
+    desired: str | None,
+    *,
+    crm: str | None = None,
+    last: str | None = None,
+    object_type: str = "contacts",
+    **more: Any,
+) -> dict[str, Any]:
     """One row of a sync model."""
     return {
-        "object_type": object_type, "record_id": str(record), "record_label": f"p{record}@example.com", "property": name,
-        "crm_value": crm, "last_written_value": last, "desired_value": desired, "answer_id": f"a-{record}", "reason": "because",
-        "confidence": 0.8, "evidence": EVIDENCE, "evidence_count": 1, "is_stale": False, "is_suppressed": False, **more,
-    }  # fmt: skip
+        "object_type": object_type,
+        "record_id": str(record),
+        "record_label": f"p{record}@example.com",
+        "property": name,
+        "crm_value": crm,
+        "last_written_value": last,
+        "desired_value": desired,
+        "answer_id": f"a-{record}",
+        "reason": "because",
+        "confidence": 0.8,
+        "evidence": EVIDENCE,
+        "evidence_count": 1,
+        "is_stale": False,
+        "is_suppressed": False,
+        **more,
+    }
 
 
 def warehouse(path: Path, rows: Sequence[dict[str, Any]], *, source: int = 100) -> Path:
@@ -102,10 +147,14 @@ def warehouse(path: Path, rows: Sequence[dict[str, Any]], *, source: int = 100) 
     names = list(row(1, "x", None))
     con = duckdb.connect(str(path))
     con.execute("create schema marts")
-    con.execute(f"create table marts.contacts as select range::varchar as contact_id, 'p' || range || '@example.com' as email from range({source})")  # fmt: skip
+    con.execute(
+        f"create table marts.contacts as select range::varchar as contact_id, 'p' || range || '@example.com' as email from range({source})"
+    )
     for object_type in ("contacts", "companies", "meetings"):
         mine = [entry for entry in rows if entry["object_type"] == object_type]
-        con.register("incoming", pa.table({n: pa.array([entry[n] for entry in mine], kinds.get(n, pa.string())) for n in names}))  # fmt: skip
+        con.register(
+            "incoming", pa.table({n: pa.array([entry[n] for entry in mine], kinds.get(n, pa.string())) for n in names})
+        )
         con.execute(f"create table marts.sync_hubspot__{object_type} as select * from incoming")
         con.unregister("incoming")
     con.close()
@@ -152,11 +201,12 @@ class Desk:
     def journal(self) -> list[tuple[str, str, str, str, str]]:
         """What API writes really set: (object type, id, property, before, after)."""
         return [
-            tuple(entry) for entry in self.sandbox.store.connection.execute(
+            tuple(entry)
+            for entry in self.sandbox.store.connection.execute(
                 "select object_type, object_id, property, coalesce(before, ''), coalesce(after, '') from journal "
                 "where action = 'set' and path like '%batch/update%' order by seq"
             )
-        ]  # fmt: skip
+        ]
 
     def requests(self, like: str = "%") -> int:
         return self.sandbox.store.connection.execute(

@@ -198,10 +198,11 @@ class HubSpotAdapter:
                 "POST", self.client.object_path(object_type, "/batch/read"), json=body, params=params
             )
         except RequestRefused as error:
-            if error.status == 404:
+            if error.category == "OBJECT_NOT_FOUND":
                 return []
             raise self._explained(error, f"{object_type} batch read") from error
-        return [entry for entry in answer.get("results", []) if isinstance(entry, dict) and entry.get("id")]
+        found = cast("list[dict[str, Any]]", answer.get("results") or [])
+        return [entry for entry in found if entry.get("id")]
 
     @staticmethod
     def _match(
@@ -274,10 +275,10 @@ def partition(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> dict[str
             done.add(name)
     failed: dict[str, str] = {}
     unaddressed: list[str] = []
-    for error in body.get("errors") or ():
-        context = error.get("context") or {}
-        traces = [name for name in context.get("objectWriteTraceId") or () if name in known]
-        names = traces or [by_id[str(i)] for i in context.get("ids") or context.get("id") or () if str(i) in by_id]
+    for error in cast("list[dict[str, Any]]", body.get("errors") or []):
+        traces = [name for name in _context(error, "objectWriteTraceId") if name in known]
+        ids = [*_context(error, "ids"), *_context(error, "id")]
+        names = traces or [by_id[i] for i in ids if i in by_id]
         message = explain_errors(error, "refused")
         for name in names:
             failed[name] = message
@@ -295,6 +296,14 @@ def partition(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> dict[str
         else:
             outcomes[name] = WriteOutcome("unknown", "; ".join(unaddressed)[:500] or "the answer does not mention it")
     return outcomes
+
+
+def _context(error: Mapping[str, Any], key: str) -> list[str]:
+    """Values of an error's context as text; HubSpot sends lists, or nothing at all."""
+    context = cast("dict[str, Any]", error.get("context") or {})
+    found = context.get(key)
+    items = cast("list[Any]", found) if isinstance(found, list) else [] if found is None else [found]
+    return [str(item) for item in items]
 
 
 def _schema(entry: Mapping[str, Any], archived: bool) -> PropertySchema:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from reverse_etl.crms.protocol import CrmRefused, CrmUnavailable
 
@@ -181,10 +181,10 @@ class HubSpotClient:
     def _judge(self, response: httpx2.Response, effect: Effect) -> tuple[int, dict[str, Any]]:
         status = response.status_code
         try:
-            parsed = response.json() if response.content else {}
+            parsed: Any = response.json() if response.content else {}
         except ValueError:
             parsed = None
-        body: dict[str, Any] = parsed if isinstance(parsed, dict) else {}
+        body = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
         where = f"{response.request.method} {response.request.url}"
         if status == 429:
             if body.get("policyName") == "DAILY":
@@ -228,7 +228,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 def explain_errors(body: Mapping[str, Any], fallback: str) -> str:
     """One line out of HubSpot's error body: its message and those of its parts, at most 500 characters."""
     parts = [str(body.get("message") or fallback)]
-    errors: Sequence[Any] = body.get("errors") or ()
-    parts += [str(error.get("message")) for error in errors if isinstance(error, dict) and error.get("message")]
+    errors = cast("Sequence[dict[str, Any]]", [e for e in body.get("errors") or () if isinstance(e, dict)])
+    parts += [str(error["message"]) for error in errors if error.get("message")]
     unique = list(dict.fromkeys(parts))
     return " | ".join(unique)[:500]
