@@ -96,9 +96,7 @@ def _waiting(found: Morning) -> list[RenderableType]:
     denied = sum(found.denied.values())
     if not asked + auto + denied:
         return _section("Changes", ["none: the CRM says what we would say"])
-    lines = [
-        f"{asked + auto:,} on {found.records_waiting:,} records: {asked:,} wait for approval, {auto:,} need none"
-    ]
+    lines = [f"{asked + auto:,} on {found.records_waiting:,} records: {asked:,} wait for approval, {auto:,} need none"]
     if denied:
         lines.append(f"{denied:,} denied: " + ", ".join(f"{count:,} {rule}" for rule, count in found.denied.items()))
     for guard in found.guards_tripped:

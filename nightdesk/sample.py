@@ -39,10 +39,14 @@ def make(folder: Path, *, contacts: int, seed: int, force: bool) -> Mapping[str,
                 where=str(folder),
                 todo="Use it as it is, or replace it with `nightdesk sandbox generate --force`.",
             )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    generated = company.generate(contacts=contacts, seed=seed, as_of=TODAY)
-    return company.write(generated, folder)
+    # Made beside and moved into place: an interrupted generation leaves no half company behind.
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    counts = company.write(company.generate(contacts=contacts, seed=seed, as_of=TODAY), fresh)
+    shutil.rmtree(folder, ignore_errors=True)
+    fresh.rename(folder)
+    return counts
 
 
 def serve_forever(folder: Path, *, port: int, requests_per_10s: int, on_start: Callable[[str], None]) -> None:

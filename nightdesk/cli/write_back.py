@@ -1,7 +1,356 @@
-"""The commands of the write-back."""
+"""The commands of the write-back: crm setup, plan, review, approve, reject, apply, rollback, audit, why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from nightdesk.prepare import Project
+    from reverse_etl.select import Selection
+
+SELECT = typer.Option(
+    "--select",
+    "-s",
+    help="KEY:VALUE[,VALUE], e.g. property:nightdesk_lead_tier or record:contact:123; may be repeated.",
+)
+OUTPUT = typer.Option("--output", help="text or json.")
+PLAN = typer.Argument(help="A plan, or the beginning of its id; the newest when left out.")
+
 
 def register(app: typer.Typer) -> None:
-    """Add them."""
+    """Add these commands to the command line."""
+    for command in (plan, review, approve, reject, apply, rollback, why):
+        app.command()(command)
+    crm = typer.Typer(help="The CRM itself: the properties Nightdesk writes to.", no_args_is_help=True)
+    crm.command(name="setup")(crm_setup)
+    app.add_typer(crm, name="crm")
+    audit = typer.Typer(help="The audit chain: verify, anchor, export.", no_args_is_help=True)
+    for command in (audit_verify, audit_anchor, audit_export):
+        audit.command(name=command.__name__.removeprefix("audit_"))(command)
+    app.add_typer(audit, name="audit")
+
+
+def crm_setup(
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Create what is missing; without it only the difference is shown.")
+    ] = False,
+    output: Annotated[str, OUTPUT] = "text",
+) -> None:
+    """Create the namespaced properties; shows the difference first. Exit 2: something is missing."""
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.clock import system_clock
+    from nightdesk.steps import open_crm
+    from reverse_etl import setup, view
+
+    project, out = prepared(), console()
+    with open_crm(project) as crm:
+        if apply:
+            settings = project.settings
+            found = setup.apply(crm, project.policy, ledger=settings.ledger, actor=settings.actor, clock=system_clock)
+        else:
+            found = setup.difference(crm, project.policy)
+    if output == "json":
+        print(json.dumps(found.as_json(), indent=2))
+    else:
+        out.print(view.setup_difference(found, applied=apply))
+    raise typer.Exit(0 if apply else found.exit_code)
+
+
+def plan(
+    output: Annotated[str, OUTPUT] = "text",
+) -> None:
+    """Freeze what the CRM should be told, decided by policy. Exit 0 nothing, 2 changes waiting, 3 needs approval."""
+    from nightdesk import lock, runs, steps
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.clock import system_clock
+    from reverse_etl import view
+    from reverse_etl.plan import load
+
+    project, out = prepared(), console()
+    settings = project.settings
+    with lock.exclusive(settings.data_dir, "nightdesk plan", system_clock):
+        run = runs.start(
+            settings.ledger,
+            "plan",
+            as_of=settings.as_of,
+            agent=None,
+            policy_hash=project.policy.hash,
+            clock=system_clock,
+        )
+        with run.step("plan") as numbers:
+            made = steps.make_plan(project, run.run_id, system_clock)
+            numbers["operations"] = made.operation_count
+        run.event("run", "finished")
+    if output == "json":
+        print(json.dumps(view.as_json(load(settings.ledger, made.plan_id)), indent=2, default=str))
+    else:
+        out.print(view.summary(made))
+    raise typer.Exit(made.exit_code)
+
+
+def review(
+    plan_id: Annotated[str | None, PLAN] = None,
+    select: Annotated[list[str] | None, SELECT] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Changes shown.")] = 12,
+    output: Annotated[str, OUTPUT] = "text",
+) -> None:
+    """Read a plan: old value, new value, reason, evidence, who may approve. Changes nothing."""
+    from nightdesk.cli.common import console, prepared
+    from reverse_etl import view
+    from reverse_etl.plan import load
+
+    project = prepared()
+    found = load(project.settings.ledger, plan_id)
+    chosen = _selection(select)
+    if output == "json":
+        print(json.dumps(view.as_json(found, chosen), indent=2, default=str))
+        return
+    console().print(view.terminal(found, chosen, limit=limit))
+
+
+def approve(
+    plan_id: Annotated[str | None, PLAN] = None,
+    select: Annotated[list[str] | None, SELECT] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every change of the plan that waits for approval.")
+    ] = False,
+    as_: Annotated[
+        str, typer.Option("--as", help="Who approves; NIGHTDESK_ACTOR or your user name when left out.")
+    ] = "",
+    role: Annotated[str, typer.Option(help="In which role; policies/write_rules.yml lists the roles.")] = "revops",
+    note: Annotated[str | None, typer.Option(help="Why.")] = None,
+    accept_guard: Annotated[
+        list[str] | None, typer.Option("--accept-guard", help="A guard that tripped and is fine.")
+    ] = None,
+) -> None:
+    """Approve changes; bound to the plan as it was reviewed. Say which (--select) or --all."""
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.clock import system_clock
+    from reverse_etl import approve as approving
+
+    project = prepared()
+    report = approving.approve(
+        project.settings.ledger,
+        plan_id,
+        _chosen(select, everything),
+        as_ or project.settings.actor,
+        role,
+        project.policy,
+        system_clock,
+        note=note,
+        accept_guards=accept_guard or (),
+    )
+    console().print(
+        f"Approved {report.operation_count:,} changes of plan {report.plan_id}, valid until "
+        f"{report.expires_at:%Y-%m-%d %H:%M} UTC; {report.still_waiting:,} still wait. Next: nightdesk apply"
+    )
+
+
+def reject(
+    plan_id: Annotated[str | None, PLAN] = None,
+    select: Annotated[list[str] | None, SELECT] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every change of the plan.")] = False,
+    as_: Annotated[
+        str, typer.Option("--as", help="Who rejects; NIGHTDESK_ACTOR or your user name when left out.")
+    ] = "",
+    role: Annotated[str, typer.Option(help="In which role.")] = "revops",
+    note: Annotated[str | None, typer.Option(help="Why.")] = None,
+) -> None:
+    """Reject changes; takes back an earlier approval of them."""
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.clock import system_clock
+    from reverse_etl import approve as approving
+
+    project = prepared()
+    report = approving.reject(
+        project.settings.ledger,
+        plan_id,
+        _chosen(select, everything),
+        as_ or project.settings.actor,
+        role,
+        project.policy,
+        system_clock,
+        note=note,
+    )
+    console().print(f"Rejected {report.operation_count:,} changes of plan {report.plan_id}")
+
+
+def apply(
+    plan_id: Annotated[str | None, PLAN] = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Write. Without it nothing is sent (dry run).")] = False,
+    output: Annotated[str, OUTPUT] = "text",
+) -> None:
+    """Write approved changes, each checked against the CRM before and read back after. Dry-run by default."""
+    from nightdesk import lock
+    from nightdesk.cli.common import console, prepared, progress_line
+    from nightdesk.clock import system_clock
+    from nightdesk.steps import open_crm
+    from reverse_etl import apply as applying
+    from reverse_etl import audit, view
+
+    project, out = prepared(), console()
+    settings = project.settings
+    with (
+        lock.exclusive(settings.data_dir, "nightdesk apply", system_clock),
+        open_crm(project) as crm,
+        progress_line(out) as progress,
+    ):
+        run = _run(project, "apply")
+        report = applying.apply(
+            settings.ledger,
+            plan_id,
+            crm,
+            project.policy,
+            settings.actor,
+            dry_run=not execute,
+            clock=system_clock,
+            run_id=run.run_id,
+            on_progress=lambda done, total: progress("apply", f"{done:,} of {total:,} changes"),
+        )
+        run.event("run", "finished", dict(report.counts))
+        if execute:
+            audit.anchor(settings.ledger, system_clock, settings.anchor)
+    if output == "json":
+        print(json.dumps(view.apply_json(report), indent=2, default=str))
+    else:
+        out.print(view.apply_report(report))
+    raise typer.Exit(report.exit_code)
+
+
+def rollback(
+    run: Annotated[str | None, typer.Argument(help="An apply run or a plan; the newest apply when left out.")] = None,
+    select: Annotated[list[str] | None, SELECT] = None,
+    output: Annotated[str, OUTPUT] = "text",
+) -> None:
+    """Plan the undoing of an apply. The plan goes through approve and apply like any other; later human edits stay."""
+    from nightdesk import lock
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.clock import system_clock
+    from nightdesk.steps import open_crm
+    from reverse_etl import rollback as rolling
+    from reverse_etl import view
+    from reverse_etl.plan import load
+
+    project, out = prepared(), console()
+    settings = project.settings
+    with lock.exclusive(settings.data_dir, "nightdesk rollback", system_clock), open_crm(project) as crm:
+        recorded = _run(project, "rollback")
+        made = rolling.plan_rollback(
+            settings.ledger,
+            run,
+            crm,
+            project.policy,
+            recorded.run_id,
+            settings.as_of,
+            "nightdesk",
+            system_clock,
+            warehouse=settings.warehouse if settings.warehouse.exists() else None,
+            select=_selection(select),
+        )
+        recorded.event("run", "finished", {"operations": made.operation_count})
+    if output == "json":
+        print(json.dumps(view.as_json(load(settings.ledger, made.plan_id)), indent=2, default=str))
+    else:
+        out.print(view.summary(made))
+    raise typer.Exit(made.exit_code)
+
+
+def why(
+    record: Annotated[str, typer.Argument(help="123, contact:123, hubspot:contact:123 or an email address.")],
+    field: Annotated[str, typer.Argument(help="A property, e.g. nightdesk_lead_score.")],
+    output: Annotated[str, OUTPUT] = "text",
+) -> None:
+    """The whole story of one value: sentence, answer, policy, decision, approver, write, read-back."""
+    from nightdesk.cli.common import console, prepared
+    from reverse_etl import why as asking
+
+    project = prepared()
+    settings = project.settings
+    story = asking.story(
+        settings.ledger,
+        settings.warehouse if settings.warehouse.exists() else None,
+        record,
+        field,
+        base_url=settings.hubspot_url,
+    )
+    if output == "json":
+        print(json.dumps(story.as_json(), indent=2, default=str))
+    else:
+        console().print(asking.view(story))
+
+
+def audit_verify() -> None:
+    """Check the whole chain and its anchors in one query. Exit 8: broken, with the first bad event named."""
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.errors import NightdeskError
+    from reverse_etl import audit
+
+    settings = prepared().settings
+    report = audit.verify(settings.ledger, settings.anchor)
+    if not report.ok:
+        raise NightdeskError(
+            f"The audit chain is broken: {report.problem}",
+            where=f"{settings.ledger}, event {report.first_bad}",
+            todo="Stop writing; compare with the last backup and with the anchor file.",
+            exit_code=report.exit_code,
+        )
+    console().print(
+        f"The audit chain is whole: {report.events:,} events, {report.anchors:,} anchors, last {report.last_hash[:12]}"
+    )
+
+
+def audit_anchor() -> None:
+    """Write the chain's last hash outside the database."""
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.clock import system_clock
+    from reverse_etl import audit
+
+    settings = prepared().settings
+    anchored = audit.anchor(settings.ledger, system_clock, settings.anchor)
+    if anchored is None:
+        console().print("Nothing new to anchor")
+    else:
+        console().print(f"Anchored event {anchored[0]:,} in {settings.anchor}")
+
+
+def audit_export(
+    target: Annotated[Path, typer.Argument(help="File to write; one JSON object a line.")],
+) -> None:
+    """Write every event with its hashes, for an auditor to check without Nightdesk."""
+    from nightdesk.cli.common import console, prepared
+    from reverse_etl import audit
+
+    written = audit.export(prepared().settings.ledger, target)
+    console().print(f"Wrote {written:,} events to {target}")
+
+
+def _run(project: Project, command: str):
+    from nightdesk import runs
+    from nightdesk.clock import system_clock
+
+    settings = project.settings
+    return runs.start(
+        settings.ledger, command, as_of=settings.as_of, agent=None, policy_hash=project.policy.hash, clock=system_clock
+    )
+
+
+def _selection(select: list[str] | None) -> Selection:
+    from reverse_etl.select import Selection
+
+    return Selection.parse(select or ())
+
+
+def _chosen(select: list[str] | None, everything: bool) -> Selection:
+    """An approval names what it approves: a selection, or everything in so many words."""
+    from nightdesk.errors import NightdeskError
+
+    if bool(select) == everything:
+        raise NightdeskError(
+            "Say which changes: either --select KEY:VALUE or --all",
+            todo="`nightdesk review` shows them; --select takes the same filters.",
+        )
+    return _selection(select)
