@@ -117,8 +117,8 @@ def associated(
         select a.from_id, a.to_type, a.to_id, a.category, a.type_id
         from associations as a
         inner join objects as o on o.object_type = a.to_type and o.id = a.to_id
-        where a.from_type = ? and a.from_id in (select value from json_each(?)) and a.to_type in (select value from json_each(?))
-            and o.archived_at is null
+        where a.from_type = ? and a.from_id in (select value from json_each(?))
+            and a.to_type in (select value from json_each(?)) and o.archived_at is null
         order by a.from_id, a.to_type, a.to_id, a.category, a.type_id
         """,
         (from_type, json.dumps(list(ids)), json.dumps(list(to_types))),

@@ -39,7 +39,8 @@ class SandboxClock:
     Args:
         as_of: Midnight UTC of the sample company's today.
         started_ms: Real time (epoch ms) of the first use; persisted by the store.
-        offset_ms: How far the sandbox was moved on by hand (`Store.advance_clock`).
+        offset_ms: How far the sandbox was moved on by hand (`Store.advance_clock`); asked each time, because another
+            process may move it.
         high_water_ms: Highest sandbox time given by earlier processes.
         real: Real epoch seconds; a parameter for tests.
     """
@@ -49,19 +50,19 @@ class SandboxClock:
         as_of: datetime,
         *,
         started_ms: int,
-        offset_ms: int = 0,
+        offset_ms: Callable[[], int] = lambda: 0,
         high_water_ms: int = 0,
         real: Callable[[], float] = time.time,
     ) -> None:
         self._base_ms = to_ms(as_of + OPENING_HOUR)
         self._started_ms = started_ms
         self._real = real
-        self.offset_ms = offset_ms
+        self._offset_ms = offset_ms
         self.high_water_ms = high_water_ms
 
     def now(self) -> datetime:
         elapsed = max(0, int(self._real() * 1000) - self._started_ms)
-        self.high_water_ms = max(self.high_water_ms, self._base_ms + elapsed + self.offset_ms)
+        self.high_water_ms = max(self.high_water_ms, self._base_ms + elapsed + self._offset_ms())
         return from_ms(self.high_water_ms)
 
 

@@ -75,7 +75,7 @@ class Answer:
     when: When
     status: int
     body: Mapping[str, Any] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     after_commit: bool = False
 
 

@@ -24,7 +24,7 @@ NAMESPACE = "nightdesk_"
 PAGE_SIZE = 40
 # Customer text is data: even if a tag slipped through the escaping, the browser would neither run nor fetch anything.
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -57,7 +57,7 @@ class Pages:
         )  # fmt: skip
 
     async def record(self, request: Request) -> Response:
-        """GET /records/{type}/{id}; `edit=property` turns that property into a form, `all=1` shows the whole timeline."""
+        """GET /records/{type}/{id}; `edit=property` turns it into a form, `all=1` shows the whole timeline."""
         record = self._find(request)
         if record is None:
             return self._missing()
@@ -87,7 +87,7 @@ class Pages:
             return self._show(record, edit=name, given=value, problem=error.message, status=error.status)
         return RedirectResponse(f"/records/{record.object_type}/{record.id}", 303, HEADERS)
 
-    # -- helpers -------------------------------------------------------------------------------------------------------
+    # -- helpers ------------------------------------------------------------------------------------------------------
 
     def _show(
         self, record: Record, *, edit: str = "", given: str | None = None, problem: str = "", whole: bool = False,
@@ -102,7 +102,8 @@ class Pages:
         return self._render(
             "record.html", status=status, record=record, name=views.name_of(record),
             subtitle=views.subtitle_of(record), singular=catalog.SINGULAR[record.object_type],
-            blocks=blocks, chips=chips, about=about, own=own, editing=next((f for f in about + own if f.name == edit), None),
+            blocks=blocks, chips=chips, about=about, own=own,
+            editing=next((f for f in about + own if f.name == edit), None),
             given=given, problem=problem, activities=activities, total=total,
             activity=views.activity(record) if is_activity else None, linked=views.linked(store, record),
             changes=views.changes(store, record), updated=views.moment(record.updated_at),

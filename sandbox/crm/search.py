@@ -11,6 +11,7 @@ from sandbox.crm.clock import iso, to_ms
 from sandbox.crm.errors import ApiError, invalid
 from sandbox.crm.store import COLUMNS, Record, Store, to_record
 from sandbox.crm.values import parse_instant
+from sandbox.crm.wire import as_list, as_object, as_objects
 
 MAX_GROUPS, MAX_FILTERS, MAX_FILTERS_PER_GROUP, MAX_LIMIT, MAX_RESULTS = 6, 25, 10, 200, 10_000
 _COMPARE = {"EQ": "=", "NEQ": "<>", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}
@@ -56,11 +57,11 @@ class _Query:
         expression = f"json_extract(properties, {path})"
         return (f"cast({expression} as real)" if kind == "number" else expression), kind
 
-    def filter(self, item: Any) -> str:
+    def filter(self, item: dict[str, Any]) -> str:
         """One filter as a SQL condition."""
-        if not isinstance(item, dict) or not isinstance(item.get("propertyName"), str):
+        name, operator = item.get("propertyName"), item.get("operator")
+        if not isinstance(name, str) or not isinstance(operator, str):
             raise invalid("Invalid input JSON: every filter needs a propertyName and an operator")
-        name, operator = item["propertyName"], item.get("operator")
         if name.startswith("associations."):
             return self._association(name, operator, item)
         if operator in ("HAS_PROPERTY", "NOT_HAS_PROPERTY"):
@@ -76,8 +77,8 @@ class _Query:
             low = self.bind(_value(kind, item.get("value"), name))
             return f"{expression} between {low} and {self.bind(_value(kind, item.get('highValue'), name))}"
         if operator in ("IN", "NOT_IN"):
-            values = item.get("values")
-            if not isinstance(values, list) or not values:
+            values = as_list(item.get("values"))
+            if not values:
                 raise invalid(f"operator {operator} on {name} requires values")
             expression, kind = self.column(name)
             if kind == "text":
@@ -91,10 +92,10 @@ class _Query:
             return test if operator == "CONTAINS_TOKEN" else f"not {test}"
         raise invalid(f"Invalid input JSON: {operator} is not a filter operator")
 
-    def _association(self, name: str, operator: Any, item: dict[str, Any]) -> str:
+    def _association(self, name: str, operator: str, item: dict[str, Any]) -> str:
         to_type = catalog.ALIASES.get(name.partition(".")[2])
-        values = [item.get("value")] if operator == "EQ" else item.get("values")
-        if to_type is None or operator not in ("EQ", "IN") or not isinstance(values, list):
+        values = [item.get("value")] if operator == "EQ" else as_list(item.get("values"))
+        if to_type is None or operator not in ("EQ", "IN") or values is None:
             raise invalid(f"{name} can be searched with EQ and IN and record ids only")
         ids = json.dumps([_value("id", value, name) for value in values])
         here = self.bind(self.object_type)
@@ -159,29 +160,30 @@ def _paging(body: dict[str, Any]) -> tuple[int, int]:
     return limit, offset
 
 
-def _groups(body: dict[str, Any]) -> list[list[Any]]:
-    raw = body.get("filterGroups") or []
-    if not isinstance(raw, list) or not all(isinstance(g, dict) and isinstance(g.get("filters"), list) for g in raw):
+def _groups(body: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    raw = as_objects(body.get("filterGroups") or [])
+    found = [] if raw is None else [as_objects(group.get("filters")) for group in raw]
+    groups = [group for group in found if group]
+    if raw is None or None in found:
         raise invalid("Invalid input JSON: filterGroups must be a list of objects with filters")
-    groups = [g["filters"] for g in raw if g["filters"]]
     if len(raw) > MAX_GROUPS:
         raise invalid(f"filterGroups: at most {MAX_GROUPS} groups, got {len(raw)}")
-    if max((len(g) for g in groups), default=0) > MAX_FILTERS_PER_GROUP:
+    if max((len(group) for group in groups), default=0) > MAX_FILTERS_PER_GROUP:
         raise invalid(f"filters: at most {MAX_FILTERS_PER_GROUP} in one group")
-    if sum(len(g) for g in groups) > MAX_FILTERS:
+    if sum(len(group) for group in groups) > MAX_FILTERS:
         raise invalid(f"filters: at most {MAX_FILTERS} in one search")
     return groups
 
 
 def _order(body: dict[str, Any], query: _Query) -> str:
-    sorts = body.get("sorts") or []
-    if len(sorts) > 1:
+    sorts = as_list(body.get("sorts") or [])
+    if sorts is None or len(sorts) > 1:
         raise invalid("sorts: only one sorting rule can be applied to a search; ties are broken by record id")
     if not sorts:
         return "created_at, id"
-    rule = sorts[0]
-    if isinstance(rule, str):
-        name, descending = rule.removeprefix("-"), rule.startswith("-")
+    rule = as_object(sorts[0])
+    if rule is None:
+        name, descending = str(sorts[0]).removeprefix("-"), str(sorts[0]).startswith("-")
     else:
         name, descending = str(rule.get("propertyName", "")), rule.get("direction") == "DESCENDING"
     expression, _ = query.column(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import TYPE_CHECKING
 
 from nightdesk.errors import NightdeskError
@@ -31,7 +31,8 @@ def seed(store: Store, company: SeedCompany, on_progress: Callable[[int], None] 
         _insert_objects(store, company, on_progress)
         _insert_associations(store, company)
         store.connection.execute(
-            "update counters set next_id = (select coalesce(max(id), 0) + 1 from objects where object_type = counters.object_type)"
+            "update counters set next_id = 1 + coalesce("
+            "(select max(id) from objects where object_type = counters.object_type), 0)"
         )
     store.connection.execute("analyze")
 
@@ -116,13 +117,13 @@ def _insert_objects(store: Store, company: SeedCompany, on_progress: Callable[[i
         on_progress(count)
 
 
-def _object_row(item: SeedObject, known: dict[str, object]) -> tuple[object, ...]:
+def _object_row(item: SeedObject, known: Mapping[str, Set[str]]) -> tuple[object, ...]:
     names = known.get(item.object_type)
     if names is None:
         raise NightdeskError(
             f"The sandbox CRM has no object type `{item.object_type}`.", where=f"seed object {item.id}"
         )
-    unknown = item.properties.keys() - names  # type: ignore[operator]
+    unknown = item.properties.keys() - names
     if unknown:
         raise NightdeskError(
             f"The sandbox CRM has no property {', '.join(f'`{n}`' for n in sorted(unknown))} on {item.object_type}.",
@@ -175,7 +176,7 @@ def _write(
         except sqlite3.IntegrityError as error:
             raise NightdeskError(
                 f"Two live {row[0]} have the {row[1]} {row[2]!r}; HubSpot refuses the second one.",
-                where=f"{row[0]} {row[3]}", todo="Give it another value, leave it empty, or mark it merged or archived.",
+                where=f"{row[0]} {row[3]}", todo="Give it another value or none, or mark it merged or archived.",
             ) from error  # fmt: skip
     objects.clear()
     history.clear()

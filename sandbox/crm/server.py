@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from asyncio import BaseTransport
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ def running(
     clock: Clock | None = None,
     faults: Fault | None = None,
     merge_new_id: bool = False,
-) -> Iterator[RunningSandbox]:
+) -> Generator[RunningSandbox]:
     """Serves a store on 127.0.0.1 in a thread of its own until the block ends.
 
     Args:

@@ -6,7 +6,7 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,7 +93,7 @@ class Store:
         path = Path(path)
         if not path.is_file():
             raise NightdeskError(
-                "There is no sandbox CRM there.", where=str(path), todo="Run `nightdesk sandbox create` first."
+                "There is no sandbox CRM there.", where=str(path), todo="Run `nightdesk sandbox generate` first."
             )
         store: Store | None = None
         try:
@@ -129,14 +129,14 @@ class Store:
     def seed(self, company: SeedCompany, on_progress: Callable[[int], None] | None = None) -> None:
         """Fills an empty store with a sample company in one transaction.
 
-        The stamps (`createdate`, `lastmodifieddate`, `hs_object_id`, ...) are written from `created_at`, `updated_at` and `id`.
+        The stamps (`createdate`, `lastmodifieddate`, `hs_object_id`, ...) are written from the record's own fields.
 
         Args:
             company: The rows. Objects and associations may be generators.
             on_progress: Called every 1,000 objects with the number of objects written so far.
 
         Raises:
-            NightdeskError: A property HubSpot does not have, a second contact with the same email, an association to nowhere.
+            NightdeskError: A property HubSpot does not have, two contacts with one email, an association to nowhere.
         """
         from sandbox.crm.seeding import seed
 
@@ -162,8 +162,8 @@ class Store:
             self._own_clock = SandboxClock(
                 self.as_of,
                 started_ms=int(started),
-                offset_ms=int(self.meta("clock_offset_ms") or 0),
-                high_water_ms=int(self.meta("clock_high_water_ms") or 0),
+                offset_ms=lambda: self.cached("clock offset", self._clock_offset),
+                high_water_ms=max(int(self.meta("clock_high_water_ms") or 0), self._last_request_ms()),
             )
         return self._own_clock
 
@@ -176,10 +176,19 @@ class Store:
         clock = self.clock
         if not isinstance(clock, SandboxClock):
             raise NightdeskError("This store runs on a given clock: move that one.", where=str(self.path))
-        clock.offset_ms += max(0, to_ms(to) - to_ms(clock.now()))
-        self.set_meta("clock_offset_ms", str(clock.offset_ms))
+        step = max(0, to_ms(to) - to_ms(clock.now()))
+        self.set_meta("clock_offset_ms", str(self._clock_offset() + step))
+        self.forget_cache()
         clock.now()
         self.save_clock()
+
+    def _clock_offset(self) -> int:
+        return int(self.meta("clock_offset_ms") or 0)
+
+    def _last_request_ms(self) -> int:
+        # A killed server could not save its high-water mark; the request log holds it.
+        row = self.connection.execute("select received_at from requests order by seq desc limit 1").fetchone()
+        return 0 if row is None else row[0]
 
     def save_clock(self) -> None:
         """Persists the highest time given, so that the next process starts above it."""
@@ -198,7 +207,7 @@ class Store:
         )
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
         """One write transaction; rolled back when the block raises."""
         self.connection.execute("begin immediate")
         try:
@@ -209,7 +218,7 @@ class Store:
         self.connection.execute("commit")
 
     @contextmanager
-    def writing(self, origin: Origin, *, at: datetime | None = None) -> Iterator[Writer]:
+    def writing(self, origin: Origin, *, at: datetime | None = None) -> Generator[Writer]:
         """One transaction of record changes, journalled and tracked in the history.
 
         Args:
@@ -277,7 +286,8 @@ class Store:
         """Up to `limit` records with id >= `after`, by id. Records merged away are in neither list, as in HubSpot."""
         state = "is not null and merged_into is null" if archived else "is null"
         rows = self.connection.execute(
-            f"select {COLUMNS} from objects where object_type = ? and id >= ? and archived_at {state} order by id limit ?",
+            f"select {COLUMNS} from objects where object_type = ? and id >= ? and archived_at {state}"
+            " order by id limit ?",
             (object_type, after, limit),
         )
         return [to_record(object_type, row) for row in rows]
@@ -302,7 +312,8 @@ class Store:
     def find_unique(self, object_type: str, name: str, values: Iterable[str]) -> dict[str, int]:
         """Live record ids by the value of a unique property (contacts' email, a custom unique property)."""
         rows = self.connection.execute(
-            "select value, id from unique_values where object_type = ? and property = ? and value in (select value from json_each(?))",
+            "select value, id from unique_values where object_type = ? and property = ?"
+            " and value in (select value from json_each(?))",
             (object_type, name, json.dumps(list(values))),
         )
         return dict(rows.fetchall())
@@ -315,7 +326,8 @@ class Store:
         rows = self.connection.execute(
             """
             select object_id, property, value, changed_at, source_type, source_id, user_id from history
-            where object_type = ? and object_id in (select value from json_each(?)) and property in (select value from json_each(?))
+            where object_type = ? and object_id in (select value from json_each(?))
+                and property in (select value from json_each(?))
             order by changed_at desc, seq desc
             """,
             (object_type, json.dumps(list(ids)), json.dumps(list(names))),

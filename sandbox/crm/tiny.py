@@ -48,10 +48,13 @@ def tiny_company(extra_contacts: int = 0) -> SeedCompany:
             early, late, {"jobtitle": titles},
         ),
         _object("contacts", 102, {"email": "ng@acme.example", "firstname": "<b>Kim</b>", "lastname": "Ng"}),
-        _object("contacts", 103, {"email": "lee@acme.example", "firstname": "Bo", "lastname": "Lee", "jobtitle": "CFO"}),
+        _object("contacts", 103, {"email": "lee@acme.example", "firstname": "Bo", "lastname": "Lee", **_CFO}),
         SeedObject("contacts", "104", {"email": "gone@acme.example"}, early, late, archived_at=late),
         SeedObject("contacts", "105", {"email": "dana.old@acme.example"}, early, late, merged_into="101"),
-        _object("deals", 301, {"dealname": "Rollout", "amount": "48000.00", "pipeline": "default", "dealstage": "qualified"}),
+        _object(
+            "deals", 301,
+            {"dealname": "Rollout", "amount": "48000.00", "pipeline": "default", "dealstage": "qualified"},
+        ),
         _object("emails", 901, {"hs_email_subject": "Re: Budget", "hs_email_text": "Frozen until July.", **_at(40)}),
         _object("calls", 701, {"hs_call_title": "Discovery", "hs_call_body": _TRANSCRIPT, **_at(20)}),
         _object("meetings", 801, {"hs_meeting_title": "Pilot scope", "hs_meeting_outcome": "SCHEDULED", **_at(0)}),
@@ -85,6 +88,7 @@ def tiny_store(path: str | Path, *, extra_contacts: int = 0, clock: Clock | None
     return Path(path)
 
 
+_CFO = {"jobtitle": "CFO"}
 _ACTIVITIES = (("emails", "901"), ("calls", "701"), ("meetings", "801"), ("notes", "601"), ("tasks", "401"))
 _TRANSCRIPT = (
     "[00:00:05] Ann Lee (Harbourline): Thanks for your time.\n"

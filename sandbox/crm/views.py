@@ -204,7 +204,7 @@ def fields(store: Store, record: Record, *, prefix: str = "", namespace: str) ->
                 name in LONG_TEXT or definition["fieldType"] == "textarea",
                 not definition["modificationMetadata"]["readOnlyValue"],
                 options,
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -328,7 +328,7 @@ def activity(record: Record) -> Activity:
 
 
 def turns(text: str) -> tuple[Turn, ...]:
-    """A transcript's turns, or nothing when the text is not one (no line has the form `[00:12:31] Name (Firm): text`)."""
+    """A transcript's turns; nothing when no line of the text has the form `[00:12:31] Name (Firm): text`."""
     found: list[Turn] = []
     any_turn = False
     for line in text.splitlines():
@@ -394,17 +394,18 @@ def changes(store: Store, record: Record, limit: int = HISTORY_SHOWN) -> list[di
         " where object_type = ? and object_id = ? order by changed_at desc, seq desc limit ?",
         (record.object_type, record.id, limit),
     )
-    return [
+    found: list[dict[str, str]] = [
         {
-            "label": definitions.get(name, {}).get("label", name),
+            "label": str(definitions.get(name, {}).get("label", name)),
             "value": shorten(value, 200),
             "when": moment(changed_at),
-            "source": _SOURCES.get(source_type, source_type.replace("_", " ").title()),
-            "kind": source_type,
-            "detail": source_id or (f"user {user_id}" if user_id else ""),
+            "source": str(_SOURCES.get(source_type, source_type.replace("_", " ").title())),
+            "kind": str(source_type),
+            "detail": str(source_id) or (f"user {user_id}" if user_id else ""),
         }
         for name, value, changed_at, source_type, source_id, user_id in rows
     ]
+    return found
 
 
 def listing(store: Store, object_type: str, *, text: str, page: int, size: int, sort: str) -> tuple[list[Record], int]:

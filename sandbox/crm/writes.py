@@ -244,8 +244,8 @@ class Writer:
                 if kind == object_type and (object_id, name) not in tracked
             }
             self.store.connection.executemany(
-                "insert into history (object_type, object_id, property, value, changed_at, source_type, source_id, user_id)"
-                " values (?, ?, ?, ?, ?, 'IMPORT', '', '')",
+                "insert into history (object_type, object_id, property, value, changed_at, source_type, source_id,"
+                " user_id) values (?, ?, ?, ?, ?, 'IMPORT', '', '')",
                 list(untracked.values()),
             )
         self._first_values.clear()
@@ -279,7 +279,8 @@ class Writer:
     def _remember_for_search(self, record: Record, *, existed: bool = True) -> None:
         if self.store.search_lag_ms:
             self.store.connection.execute(
-                "insert into search_stale (object_type, id, written_at, properties, created_at, updated_at, archived_at)"
+                "insert into search_stale"
+                " (object_type, id, written_at, properties, created_at, updated_at, archived_at)"
                 " values (?, ?, ?, ?, ?, ?, ?)",
                 (
                     record.object_type, record.id, self.now, dump(record.properties) if existed else None,
@@ -319,8 +320,8 @@ class Writer:
     def _move_associations(self, source: Record, target: Record) -> None:
         rows = self.store.connection.execute(
             "select to_type, to_id, category, type_id, (select inverse_id from association_types as t where"
-            " t.from_type = a.from_type and t.to_type = a.to_type and t.category = a.category and t.type_id = a.type_id)"
-            " from associations as a where from_type = ? and from_id = ?",
+            " t.from_type = a.from_type and t.to_type = a.to_type and t.category = a.category"
+            " and t.type_id = a.type_id) from associations as a where from_type = ? and from_id = ?",
             (source.object_type, source.id),
         ).fetchall()
         for to_type, to_id, category, type_id, inverse_id in rows:

@@ -1,4 +1,4 @@
-"""HubSpot's own Python client, unmodified but for the host, drives the sandbox CRM: an independent check of its shapes."""
+"""HubSpot's own Python client, unmodified but for the host, drives the sandbox CRM: an outside check of shapes."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_setting_up_writing_and_reading_back_a_property(client: HubSpot, sandbox
         "contacts",
         properties.PropertyCreate(
             name="nightdesk_tier", label="Tier", type="enumeration", field_type="select", group_name="nightdesk",
-            options=[properties.OptionInput(label=t, value=t, hidden=False, display_order=n) for n, t in enumerate("AB")],
+            options=[properties.OptionInput(label=t, value=t, hidden=False, display_order=0) for t in "AB"],
         ),
     )  # fmt: skip
     assert [option.value for option in made.options] == ["A", "B"]
@@ -197,4 +197,8 @@ def test_owners_and_pipelines(client: HubSpot, sandbox: RunningSandbox) -> None:
     assert owners.get_by_id(1).first_name == "Ann"
     pipelines = at(client.crm.pipelines.pipelines_api, sandbox)
     stages = pipelines.get_all("deals").results[0].stages
-    assert [(s.id, s.metadata["probability"]) for s in stages] == [("qualified", "0.2"), ("won", "1.0"), ("lost", "0.0")]
+    assert [(s.id, s.metadata["probability"]) for s in stages] == [
+        ("qualified", "0.2"),
+        ("won", "1.0"),
+        ("lost", "0.0"),
+    ]

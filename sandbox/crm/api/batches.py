@@ -1,8 +1,8 @@
 """Records a hundred at a time, with HubSpot's partial success rules.
 
 A batch is refused as a whole (400, 409) unless every input carries its own `objectWriteTraceId`; then a bad value or a
-duplicate fails its own input only (207). A property that does not exist, or is read-only, refuses the whole batch always.
-Records that do not exist are reported per input always.
+duplicate fails its own input only (207). A property that does not exist, or is read-only, always refuses the whole
+batch. Records that do not exist are reported per input always.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ Input = dict[str, Any]
 def batch_read(call: Call) -> Reply:
     """POST batch/read: by id or by a unique property; ids nobody has are 207 errors."""
     body = call.json()
-    with_history = body.get("propertiesWithHistory") or []
+    with_history = call.strings("propertiesWithHistory")
     inputs = call.inputs(50 if with_history else 100)
     id_property = body.get("idProperty") or None
     keys = list(dict.fromkeys(str(item.get("id", "")).strip() for item in inputs))
     records, missing = _lookup(call, keys, id_property, archived=call.flag("archived"))
     unique = list({record.id: record for record in records.values()}.values())
     results = present_all(
-        call.store, call.object_type, unique, properties=body.get("properties") or [], with_history=with_history
+        call.store, call.object_type, unique, properties=call.strings("properties"), with_history=with_history
     )
     return batch_reply(call, results, [_missing_error(call, missing)] if missing else [])
 
@@ -128,7 +128,7 @@ def batch_archive(call: Call) -> Reply:
     return Reply(204)
 
 
-# -- the partition rule --------------------------------------------------------------------------------------------------
+# -- the partition rule -----------------------------------------------------------------------------------------------
 
 
 def _each(

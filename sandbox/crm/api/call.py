@@ -12,6 +12,7 @@ from sandbox.crm.clock import iso
 from sandbox.crm.errors import ApiError, invalid
 from sandbox.crm.store import Store
 from sandbox.crm.values import Externals, Problem
+from sandbox.crm.wire import as_object, as_objects, as_strings
 from sandbox.crm.writes import Origin
 
 MAX_BATCH = 100
@@ -77,9 +78,17 @@ class Call:
 
     def json(self) -> dict[str, Any]:
         """The body, which must be a JSON object."""
-        if not isinstance(self.body, dict):
+        body = as_object(self.body)
+        if body is None:
             raise invalid("Invalid input JSON: expected an object")
-        return self.body
+        return body
+
+    def strings(self, name: str) -> list[str]:
+        """A list of strings in the body, empty when it is not given."""
+        found = as_strings(self.json().get(name) or [])
+        if found is None:
+            raise invalid(f"Invalid input JSON: {name} must be a list of strings")
+        return found
 
     def inputs(self, limit: int = MAX_BATCH) -> list[dict[str, Any]]:
         """The inputs of a batch request.
@@ -87,8 +96,8 @@ class Call:
         Raises:
             ApiError: 400 when there are none, too many, or one is not an object.
         """
-        found = self.json().get("inputs")
-        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        found = as_objects(self.json().get("inputs"))
+        if found is None:
             raise invalid("Invalid input JSON: inputs must be a list of objects")
         if not found:
             raise invalid("The inputs list must not be empty")

@@ -10,6 +10,7 @@ from sandbox.crm.api.call import Call, Reply, batch_reply
 from sandbox.crm.clock import from_ms, iso
 from sandbox.crm.errors import ApiError, invalid, not_found
 from sandbox.crm.values import FIELD_TYPES, TYPES
+from sandbox.crm.wire import as_objects
 from sandbox.crm.writes import Writer
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
@@ -59,7 +60,7 @@ def read_properties(call: Call) -> Reply:
     known = call.store.definitions(call.object_type)
     names = [str(item.get("name")) for item in call.inputs()]
     missing = [name for name in names if name not in known]
-    errors = []
+    errors: list[dict[str, Any]] = []
     if missing:
         error = ApiError(404, "OBJECT_NOT_FOUND", "Some properties do not exist.", context={"name": missing})
         errors.append(error.detail())
@@ -113,7 +114,9 @@ def create_group(call: Call) -> Reply:
     name, label = body.get("name"), body.get("label")
     if not isinstance(name, str) or not _NAME.fullmatch(name) or not isinstance(label, str) or not label:
         raise invalid("A property group needs a name (lower case letters, digits, _) and a label")
-    order = int(body.get("displayOrder", -1))
+    order = body.get("displayOrder", -1)
+    if not isinstance(order, int):
+        raise invalid("displayOrder must be a whole number")
     with call.store.writing(call.origin, at=from_ms(call.now)) as writer:
         if _find_group(call, name) is not None:
             raise ApiError(409, "CONFLICT", f"Property group {name} already exists")
@@ -210,10 +213,12 @@ def _check(call: Call, body: dict[str, Any]) -> None:
         raise invalid(f"fieldType {widget} does not go with type {kind}: {', '.join(sorted(FIELD_TYPES[kind]))}")
     if _find_group(call, body["groupName"]) is None:
         raise invalid(f"Property group {body['groupName']} does not exist")
-    options = body.get("options") or []
+    options = as_objects(body.get("options") or [])
+    if options is None:
+        raise invalid("Invalid input JSON: options must be a list of objects")
     if kind == "enumeration" and not body.get("externalOptions") and not options:
         raise invalid("A property of type enumeration needs options")
-    values = [option.get("value") if isinstance(option, dict) else None for option in options]
+    values = [option.get("value") for option in options]
     if not all(isinstance(value, str) and value for value in values) or len(set(values)) != len(values):
         raise invalid("Every option needs a label and a value of its own")
 

@@ -10,6 +10,7 @@ from sandbox.crm.api.call import Call, Reply, association_types, batch_reply, pl
 from sandbox.crm.associations import AssociationRow, AssociationType, associated
 from sandbox.crm.clock import from_ms
 from sandbox.crm.errors import ApiError, invalid, not_found
+from sandbox.crm.wire import as_list, as_objects
 
 READ_LIMIT, WRITE_LIMIT, PAGE = 1000, 2000, 500
 
@@ -135,8 +136,7 @@ def archive_batch(call: Call) -> Reply:
     from_type, to_type = _ends(call)
     with call.store.writing(call.origin, at=from_ms(call.now)) as writer:
         for item in call.inputs(WRITE_LIMIT):
-            targets = item.get("to")
-            for target in targets if isinstance(targets, list) else [targets]:
+            for target in as_list(item.get("to")) or [item.get("to")]:
                 first, second = _input_ids({"from": item.get("from"), "to": target})
                 if first is not None and second is not None:
                     writer.dissociate(list(_existing(call, from_type, to_type, first, second)))
@@ -178,7 +178,7 @@ def create_label(call: Call) -> Reply:
     return Reply(200, {"results": [_label(kind) for kind in made]})
 
 
-# -- helpers -----------------------------------------------------------------------------------------------------------
+# -- helpers ----------------------------------------------------------------------------------------------------------
 
 
 def _label(kind: AssociationType) -> dict[str, Any]:
@@ -226,11 +226,12 @@ def _pair(call: Call, from_type: str, to_type: str, first: Any, second: Any) -> 
 
 
 def _kinds(call: Call, from_type: str, to_type: str, raw: Any) -> list[AssociationType]:
-    if not isinstance(raw, list) or not raw:
+    specs = as_objects(raw)
+    if not specs:
         raise invalid("Association types are required: [{associationCategory, associationTypeId}]")
     types = association_types(call.store)
     found: list[AssociationType] = []
-    for spec in raw:
+    for spec in specs:
         try:
             kind = types.get(from_type, to_type, spec["associationCategory"], int(spec["associationTypeId"]))
         except (KeyError, TypeError, ValueError) as error:

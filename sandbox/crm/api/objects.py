@@ -13,6 +13,7 @@ from sandbox.crm.errors import ApiError, invalid, not_found
 from sandbox.crm.search import search
 from sandbox.crm.store import Record, Store, unique_names
 from sandbox.crm.values import Problem, check_properties
+from sandbox.crm.wire import as_object, as_objects
 from sandbox.crm.writes import Writer
 
 
@@ -114,19 +115,16 @@ def search_objects(call: Call) -> Reply:
     """POST /objects/{type}/search: what the index shows, which may be older than the records."""
     body = call.json()
     found = search(call.store, call.object_type, body, call.now)
-    properties = body.get("properties") or []
-    if not isinstance(properties, list):
-        raise invalid("Invalid input JSON: properties must be a list")
     payload: dict[str, Any] = {
         "total": found.total,
-        "results": present_all(call.store, call.object_type, found.records, properties=properties),
+        "results": present_all(call.store, call.object_type, found.records, properties=call.strings("properties")),
     }
     if found.next_after is not None:
         payload["paging"] = {"next": {"after": found.next_after}}
     return Reply(200, payload)
 
 
-# -- shared with the batch handlers ------------------------------------------------------------------------------------
+# -- shared with the batch handlers -----------------------------------------------------------------------------------
 
 
 def find(store: Store, object_type: str, raw_id: Any, id_property: str | None) -> Record | None:
@@ -169,8 +167,8 @@ def checked(call: Call, body: dict[str, Any], record: Record | None = None) -> d
 
 def check_input(call: Call, body: dict[str, Any], record: Record | None = None) -> tuple[dict[str, str], list[Problem]]:
     """Values to store and problems of one input's `properties`."""
-    given = body.get("properties", {})
-    if not isinstance(given, dict):
+    given = as_object(body.get("properties", {}))
+    if given is None:
         raise invalid("Invalid input JSON: properties must be an object")
     definitions = call.store.definitions(call.object_type)
     return check_properties(definitions, given, externals(call.store), record.properties if record else None)
@@ -203,10 +201,14 @@ def association_specs(call: Call, raw: Any) -> list[LinkSpec]:
     """
     found: list[LinkSpec] = []
     types = association_types(call.store)
-    for item in raw or []:
+    items = as_objects(raw or [])
+    if items is None:
+        raise invalid("Invalid input JSON: associations must be a list of objects")
+    for item in items:
         try:
             target = record_id(item["to"]["id"])
-            wanted = [(spec["associationCategory"], int(spec["associationTypeId"])) for spec in item["types"]]
+            specs = as_objects(item["types"]) or []
+            wanted = [(str(s["associationCategory"]), int(s["associationTypeId"])) for s in specs]
         except (KeyError, TypeError, ValueError) as error:
             raise invalid("Invalid input JSON: an association needs to.id and types") from error
         for category, type_id in wanted:

@@ -1,4 +1,4 @@
-"""Which handler answers which address. Version prefixes are taken off first, so v3, v4 and date versions share one table."""
+"""Which handler answers which address. Versions are taken off first, so v3, v4 and dates share one table."""
 
 from __future__ import annotations
 
@@ -80,13 +80,8 @@ for _method, _pattern, _handler in ROUTES:
         _same[_method] = _handler
 
 
-def is_api(path: str) -> bool:
-    """Whether an address belongs to the API rather than to the record pages."""
-    return path.startswith(("/crm/", "/communication-preferences/"))
-
-
 def canonical(path: str) -> str:
-    """An API path without its version: /crm/v3/objects/contacts and /crm/objects/2026-03/contacts are /objects/contacts."""
+    """An API path without its version: /crm/v3/objects/deals and /crm/objects/2026-03/deals are /objects/deals."""
     path = path.rstrip("/")
     for pattern, replacement in ((_NUMBERED, "/"), (_DATED, r"/\1\2"), (_PREFERENCES, "/")):
         path, done = pattern.subn(replacement, path)

@@ -59,8 +59,8 @@ def read_unsubscribes(call: Call) -> Reply:
     """POST statuses/batch/unsubscribe-all/read?channel=EMAIL: who is unsubscribed from everything."""
     if call.text("channel") != "EMAIL":
         raise invalid("channel must be EMAIL")
-    emails = call.json().get("inputs")
-    if not isinstance(emails, list) or not emails or not all(isinstance(email, str) for email in emails):
+    emails = call.strings("inputs")
+    if not emails:
         raise invalid("Invalid input JSON: inputs must be a list of email addresses")
     if len(emails) > 100:
         raise invalid(f"The maximum number of inputs supported in a batch request is 100, got {len(emails)}")
