@@ -39,7 +39,7 @@ class Material:
 
 
 def read(connection: duckdb.DuckDBPyConnection) -> Material:
-    """Meetings of the truth; facts are those of answers in force, contexts those of the queue, citations the ledger's."""
+    """Meetings of the truth; facts of answers in force, contexts of the queue, citations of the ledger."""
     due = [
         Due(str(row[0]), str(row[1]), str(row[2]), bool(row[3]), bool(row[4]), bool(row[5]))
         for row in rows(

@@ -68,12 +68,23 @@ def read(connection: duckdb.DuckDBPyConnection) -> Readings:
     # Two copies of one text share an answer: its facts are judged for each copy.
     # A quote may stand in a document twice (in the message and in the history beneath it): the first place is meant.
     planted = [
-        Fact(f"p{row[0]}", *row[1:7], start=row[7], end=row[7] + len(row[6]) if row[7] >= 0 else -1, fact_date=row[8], is_current=row[9])
+        Fact(
+            f"p{row[0]}",
+            *row[1:7],
+            start=row[7],
+            end=row[7] + len(row[6]) if row[7] >= 0 else -1,
+            fact_date=row[8],
+            is_current=row[9],
+        )
         for row in rows(
             connection,
             """
-            select row_number() over (order by facts.document_type, facts.document_id, facts.quote, facts.predicate, facts.fact_value),
-                documents.document_id, facts.predicate, facts.fact_value, facts.polarity, facts.author_side, facts.quote,
+            select
+                row_number() over (
+                    order by facts.document_type, facts.document_id, facts.quote, facts.predicate, facts.fact_value
+                ),
+                documents.document_id, facts.predicate, facts.fact_value, facts.polarity, facts.author_side,
+                facts.quote,
                 coalesce(instr(documents.body, facts.quote), 0) - 1, facts.fact_date, facts.is_current
             from truth.truth_facts as facts
             inner join warehouse.main.documents as documents
@@ -104,7 +115,20 @@ def read(connection: duckdb.DuckDBPyConnection) -> Readings:
     )
     found = [Fact(*row[:7], start=row[7], end=row[8], fact_date=row[9], is_current=row[10]) for row in found_rows]
     traps = [
-        Trap(row[5], Fact(f"t{row[0]}", row[1], row[2], "", "", "", row[3], start=row[4], end=row[4] + len(row[3]) if row[4] >= 0 else -1))
+        Trap(
+            row[5],
+            Fact(
+                f"t{row[0]}",
+                row[1],
+                row[2],
+                "",
+                "",
+                "",
+                row[3],
+                start=row[4],
+                end=row[4] + len(row[3]) if row[4] >= 0 else -1,
+            ),
+        )
         for row in rows(
             connection,
             """
@@ -157,7 +181,9 @@ def judge(readings: Readings) -> results.Facts:
         quotes_exact=results.rate("quotes that stand in the text", readings.quotes_exact, len(readings.found)),
         quotes_overlap=_share("quotes on the planted sentence", compared.matched, lambda pair: pair.overlaps),
         dates=_share("dates read", dated, lambda pair: pair.planted.fact_date == pair.found.fact_date),
-        supersession=_share("current or replaced", judged, lambda pair: pair.planted.is_current == pair.found.is_current),
+        supersession=_share(
+            "current or replaced", judged, lambda pair: pair.planted.is_current == pair.found.is_current
+        ),
         superseded=_share("replaced by a later remark", replaced, lambda pair: pair.found.is_current is False),
         by_document_type=_by(planted, found, compared, lambda fact: kind_of.get(fact.document_id, "unknown")),
         by_side=_recall(planted, compared, lambda fact: fact.author_side),
@@ -205,12 +231,23 @@ def _without_denials(found: Iterable[Fact], traps: Iterable[Trap]) -> tuple[list
     return kept, dropped
 
 
-def _by_predicate(planted: Sequence[Fact], found: Sequence[Fact], compared: Matching) -> tuple[results.PredicateScore, ...]:
+def _by_predicate(
+    planted: Sequence[Fact], found: Sequence[Fact], compared: Matching
+) -> tuple[results.PredicateScore, ...]:
     tally: dict[str, Counter[str]] = defaultdict(Counter)
-    for name, facts in (("planted", planted), ("found", found), ("missed", compared.missed), ("spurious", compared.spurious)):
+    for name, facts in (
+        ("planted", planted),
+        ("found", found),
+        ("missed", compared.missed),
+        ("spurious", compared.spurious),
+    ):
         for fact in facts:
             tally[fact.predicate][name] += 1
-    for name, pairs in (("matched", compared.matched), ("wrong_value", compared.wrong_value), ("wrong_polarity", compared.wrong_polarity)):
+    for name, pairs in (
+        ("matched", compared.matched),
+        ("wrong_value", compared.wrong_value),
+        ("wrong_polarity", compared.wrong_polarity),
+    ):
         for pair in pairs:
             tally[pair.planted.predicate][name] += 1
     for pair in compared.matched:

@@ -92,7 +92,8 @@ def wilson(successes: int, trials: int) -> Interval | None:
         return None
     from scipy import stats
 
-    found: Any = stats.binomtest(successes, trials).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
+    test: Any = stats.binomtest(successes, trials)  # pyright: ignore[reportUnknownMemberType]
+    found = test.proportion_ci(confidence_level=CONFIDENCE, method="wilson")
     return Interval(float(found.low), float(found.high))
 
 
@@ -124,12 +125,18 @@ def class_counts(pairs: Sequence[tuple[str, str]], classes: Sequence[str]) -> Ma
 def auc(scores: Sequence[float] | Floats, labels: Sequence[bool] | Bools) -> float | None:
     """Chance that a random positive is ranked above a random negative (ties count half); None with one class only."""
     import numpy as np
-    from sklearn.metrics import roc_auc_score
 
     truth = np.asarray(labels, dtype=bool)
     if truth.all() or not truth.any():
         return None
-    return float(roc_auc_score(truth, np.asarray(scores, dtype=float)))
+    return _roc_auc(truth, np.asarray(scores, dtype=float))
+
+
+def _roc_auc(truth: Bools, scores: Floats, weight: Floats | None = None) -> float:
+    from sklearn import metrics as sklearn_metrics
+
+    area: Any = sklearn_metrics.roc_auc_score  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return float(area(truth, scores, sample_weight=weight))
 
 
 def auc_interval(
@@ -156,7 +163,6 @@ def auc_interval(
         None when the AUC itself does not exist.
     """
     import numpy as np
-    from sklearn.metrics import roc_auc_score
 
     values, truth = np.asarray(scores, dtype=float), np.asarray(labels, dtype=bool)
     if truth.all() or not truth.any():
@@ -170,7 +176,7 @@ def auc_interval(
         weight = np.bincount(generator.integers(0, count, size=count), minlength=count)[member].astype(float)
         if weight[truth].sum() and weight[~truth].sum():
             kept = weight > 0
-            drawn.append(float(roc_auc_score(truth[kept], values[kept], sample_weight=weight[kept])))
+            drawn.append(_roc_auc(truth[kept], values[kept], weight[kept]))
     if not drawn:
         return None
     tail = (1 - CONFIDENCE) / 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sandbox.evaluation import results
@@ -135,7 +136,7 @@ def _deciles(leads: Sequence[Lead]) -> tuple[results.Rate, ...]:
     edges = [round(len(ranked) * step / 10) for step in range(11)]
     return tuple(
         results.rate(f"{number}", sum(lead.has_converted for lead in ranked[low:high]), high - low)
-        for number, (low, high) in enumerate(zip(edges, edges[1:], strict=False), start=1)
+        for number, (low, high) in enumerate(pairwise(edges), start=1)
     )
 
 

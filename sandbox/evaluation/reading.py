@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ _TODO = "Run a whole night on the sample company first: `nightdesk eval` does, a
 
 
 @contextmanager
-def opened(data_dir: Path, truth_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(data_dir: Path, truth_path: Path) -> Generator[duckdb.DuckDBPyConnection]:
     """Attach `warehouse`, `ledger` and `truth`; nothing can be written through the connection.
 
     Raises:

@@ -68,7 +68,9 @@ def judge(replies: Sequence[Reply], names: Sequence[str]) -> results.Replies:
     matrix = confusion(pairs, columns)
     counts = class_counts(pairs, names)
     wrong = [reply for reply in replies if reply.truth != reply.said]
-    often = sorted({(reply.truth, reply.said or SILENCE) for reply in wrong}, key=lambda pair: (-pairs.count(pair), pair))
+    often = sorted(
+        {(reply.truth, reply.said or SILENCE) for reply in wrong}, key=lambda pair: (-pairs.count(pair), pair)
+    )
     examples = [
         results.Example(
             kind="confused",

@@ -1,4 +1,4 @@
-"""What an evaluation says: frozen, typed, written to `report.json` as it is. Shares are 0..1, None where nothing counts."""
+"""What an evaluation says, as written to `report.json`: frozen, typed. Shares are 0..1, None where nothing counts."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Facts(Result):
 
 
 class Replies(Result):
-    """How well replies are told apart. `matrix` rows are the truth, columns what was said; the last column is silence."""
+    """How well replies are told apart. Rows of `matrix` are the truth, columns what was said, silence last."""
 
     total: int
     answered: int

@@ -1,4 +1,4 @@
-"""Whether the budget trigger of `churn_revisit` fires for those whose budget opened after they churned, and for nobody else."""
+"""Whether the budget trigger of `churn_revisit` fires for those whose budget opened after the churn, and only them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,12 @@ from sandbox.evaluation.matching import Fact
 
 
 def fact(
-    id_: str, predicate: str = "budget", value: str = "frozen", polarity: str = "affirmed", document: str = "d1", at: int = 0
+    id_: str,
+    predicate: str = "budget",
+    value: str = "frozen",
+    polarity: str = "affirmed",
+    document: str = "d1",
+    at: int = 0,
 ) -> Fact:
     return Fact(id_, document, predicate, value, polarity, "theirs", "x" * 10, start=at, end=at + 10)
 
@@ -59,9 +64,7 @@ def test_a_denial_read_as_a_yes_is_a_wrong_polarity() -> None:
 
 
 def test_names_match_whatever_their_case_width_and_spaces() -> None:
-    compared = matching.match(
-        [fact("p", "competitor", "Port View")], [fact("f", "competitor", "PORT\u00a0 view")]
-    )
+    compared = matching.match([fact("p", "competitor", "Port View")], [fact("f", "competitor", "PORT\u00a0 view")])
     assert len(compared.matched) == 1
 
 

@@ -1,0 +1,124 @@
+"""Runs the nights an evaluation judges: a sample company of its own, its CRM served, one refresh."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nightdesk import agents, demo, prepare, sample, settings
+from nightdesk.clock import system_clock
+from nightdesk.errors import NightdeskError
+from nightdesk.refresh import refresh
+
+if TYPE_CHECKING:
+    from nightdesk.refresh import Night, Progress
+
+Phrases = Literal["all", "open", "held_out"]
+READING = ("extract_facts", "reply_class")
+# What judging a reading needs: the facts in force and the published classes, with all they are made of.
+_READING_MODELS = ("+facts", "+published_extract_facts", "+published_reply_class", "+stg_policy__predicates")
+_MARK = ".made-by-nightdesk-eval"
+_FOLDER_VARIABLE = "NIGHTDESK_DATA_DIR"
+
+
+def truth_path(data_dir: Path) -> Path:
+    """Where the truth of a data folder's sample company lies."""
+    return data_dir / "sandbox" / sample.TRUTH
+
+
+def run(
+    project_folder: Path,
+    data_dir: Path,
+    *,
+    contacts: int,
+    seed: int,
+    phrases: Phrases,
+    progress: Progress,
+    operations: Sequence[str] | None = None,
+) -> Night:
+    """Make a company in `data_dir` and run a night on it with the agent of the settings.
+
+    Args:
+        project_folder: Folder of `dbt_project.yml`.
+        data_dir: Replaced when an earlier evaluation made it.
+        contacts: Size of the company.
+        seed: Another seed is another company.
+        phrases: Which half of its phrases the company speaks with.
+        progress: Told what is happening.
+        operations: Only these, without scores and plan; the whole night when None.
+
+    Raises:
+        NightdeskError: `data_dir` holds something else, or a step of the night failed.
+    """
+    from sandbox import company
+
+    _clear(data_dir)
+    own = settings.read(project_folder)
+    port = _free_port()
+    read = settings.Settings(
+        _env_file=None,  # pyright: ignore[reportCallIssue]
+        data_dir=data_dir,
+        policies=own.policies,
+        hubspot_url=f"http://127.0.0.1:{port}",
+        hubspot_token=sample.TOKEN,  # pyright: ignore[reportArgumentType]
+        as_of=sample.TODAY,
+        agent=own.agent,
+    )
+    progress("company", f"{contacts:,} contacts, seed {seed}, {phrases} phrases")
+    made = company.generate(contacts=contacts, seed=seed, as_of=sample.TODAY, phrases=phrases)
+    company.write(made, read.sandbox)
+    # The sandbox serves from the folder of its settings, in a process of its own.
+    with _environment(_FOLDER_VARIABLE, str(data_dir)), sample.served(read.sandbox, port):
+        project = prepare.project(project_folder, read, system_clock)
+        demo.set_up_properties(project)
+        night = refresh(
+            project,
+            agent=agents.make(project),
+            clock=system_clock,
+            progress=progress,
+            operations=operations,
+            write_plan=operations is None,
+        )
+        if operations is not None:
+            from nightdesk.dbt import Dbt
+
+            progress("build", "what was read")
+            Dbt(project_folder, data_dir, read.as_of).build(extra=["--select", *_READING_MODELS])
+    return night
+
+
+def _clear(data_dir: Path) -> None:
+    if data_dir.exists() and any(data_dir.iterdir()):
+        if not (data_dir / _MARK).exists():
+            raise NightdeskError(
+                "The evaluation replaces its folders, and one holds something else",
+                where=str(data_dir),
+                todo="Choose another with --folder, or move what is there.",
+            )
+        shutil.rmtree(data_dir)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    (data_dir / _MARK).write_text("Made by `nightdesk eval`; replaced at its next start.\n", encoding="utf-8")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Generator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before
