@@ -77,7 +77,7 @@ class Loader:
         try:
             pipeline = self._new_pipeline()
             if pipeline.list_normalized_load_packages():
-                pipeline.load()
+                self._load(pipeline)
                 return True
         except Exception as error:
             if _is_locked(error):
@@ -107,9 +107,16 @@ class Loader:
             pipeline.extract(source, loader_file_format="parquet")
             release()
             pipeline.normalize()
-            pipeline.load()
+            self._load(pipeline)
         except Exception as error:
             raise _translated(error, self._raw_path) from error
+
+    def _load(self, pipeline: dlt.Pipeline) -> None:
+        """Loads the package while one connection keeps the file open: dlt opens it eight times, each with a checkpoint."""
+        import duckdb
+
+        with duckdb.connect(str(self._raw_path)):
+            pipeline.load()
 
     def _resource(self, table: Table, batches: Callable[[str], Iterator[pa.Table]]) -> Any:
         return _dlt().resource(

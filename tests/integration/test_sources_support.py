@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -211,6 +212,29 @@ def bench(folder: Path, seed: SeedCompany, *, limits: Limits = UNLIMITED, **opti
         store.seed(seed)
     with running(store_path, token=TOKEN, limits=limits, **options) as sandbox:  # type: ignore[arg-type]
         yield Bench(folder, sandbox, store_path)
+
+
+class Template:
+    """A seeded store and its first load, made once and copied for each test that starts from there."""
+
+    def __init__(self, folder: Path, seed: SeedCompany) -> None:
+        self.folder = folder
+        with bench(folder, seed) as it:
+            it.load()
+
+    @contextmanager
+    def loaded(self, folder: Path) -> Iterator[Bench]:
+        """A copy of the template with its sandbox running."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        with serving(folder) as it:
+            yield it
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Bench]:
+    """The store already in `folder` behind a new server."""
+    with running(folder / "crm.sqlite", token=TOKEN, limits=UNLIMITED) as sandbox:
+        yield Bench(folder, sandbox, folder / "crm.sqlite")
 
 
 def test_a_first_load_takes_every_record_and_the_second_moves_nothing(tmp_path: Path) -> None:
