@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,6 +16,7 @@ from sandbox.company.world import Account, Contact, World, iso
 from sandbox.records import SeedOwner
 
 MAX_CHARS: Final = 65_000
+_SENTENCE_START: Final = re.compile(r"([.?!] )([a-zà-ÿ])")
 _SPOKEN: Final = Voice("spoken")
 _TOPIC_BY_STAGE: Final = {"appointmentscheduled": "discovery", "qualifiedtobuy": "discovery", "presentationscheduled": "demo", "decisionmakerboughtin": "pricing", "contractsent": "contract", "renewal_upcoming": "renewal", "renewal_talks": "renewal"}
 # HubSpot's default dispositions
@@ -34,7 +36,7 @@ class Transcript:
     seconds: float = 0.0
     lines: list[str] = field(default_factory=list[str])
     size: int = 0
-    full: bool = False
+    decks: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
     def turn(self, who: str, text: str) -> None:
         """One turn; speech takes about 15 characters a second."""
@@ -44,25 +46,33 @@ class Transcript:
         self.size += len(line) + 1
         self.seconds += len(text) / 15 + 0.6 + self.world.text.random() * 2.5
 
-    def we(self, family: str, **more: str) -> None:
-        text = self.world.bank.say(family, self.world.text, self.context | more)
-        self.turn(self.ours, text[0].upper() + text[1:])
+    def deal(self, family: str) -> str:
+        """A variant this conversation has not had yet; the deck is shuffled anew when it has been through."""
+        rng, bank = self.world.text, self.world.bank
+        deck = self.decks.get(family)
+        if not deck:
+            deck = list(range(bank.count(family)))
+            rng.shuffle(deck)
+            self.decks[family] = deck
+        return bank.say_variant(family, deck.pop(), rng, self.context)
 
-    def they(self, family: str, speaker: int = 0, **more: str) -> None:
-        text = self.world.bank.say(family, self.world.text, self.context | more)
-        self.turn(self.theirs[speaker % len(self.theirs)], text[0].upper() + text[1:])
+    def we(self, family: str) -> None:
+        self.turn(self.ours, capital(self.deal(family)))
 
-    def room_for(self, chars: int) -> bool:
-        return self.size + chars < MAX_CHARS
+    def they(self, family: str) -> None:
+        self.turn(self.theirs[0], capital(self.deal(family)))
+
+
+def capital(text: str) -> str:
+    """Capital letters at the start of each sentence."""
+    return _SENTENCE_START.sub(lambda m: m[1] + m[2].upper(), text[0].upper() + text[1:])
 
 
 def _exchange(script: Transcript, family: str) -> None:
     """A little dialogue written as one variant: turns separated by ` // `, `W:` ours, `T:` theirs, `U:` their colleague."""
-    world = script.world
-    for part in world.bank.say(family, world.text, script.context).split(" // "):
+    for part in script.deal(family).split(" // "):
         mark, _, text = part.partition(":")
-        text = text.strip()
-        text = text[0].upper() + text[1:]
+        text = capital(text.strip())
         if mark.strip() == "W":
             script.turn(script.ours, text)
         else:
@@ -79,11 +89,11 @@ def _fact_exchange(script: Transcript, fact: Fact, draft: Draft, speaker: int) -
         return
     if rng.random() < 0.72 and bank.has(f"call.ask.{fact.predicate}"):
         script.we(f"call.ask.{fact.predicate}")
-    before = dress(world, bank.say("call.before", rng, script.context), Voice("terse")) + " " if rng.random() < 0.35 else ""
+    before = dress(world, script.deal("call.before"), Voice("terse")) + " " if rng.random() < 0.35 else ""
     after = ""
     if rng.random() < 0.4:
         family = f"after.{fact.predicate}" if bank.has(f"after.{fact.predicate}") and rng.random() < 0.6 else "call.after"
-        after = " " + dress(world, bank.say(family, rng, script.context), Voice("terse"))
+        after = " " + dress(world, script.deal(family), Voice("terse"))
     draft.facts.append((full, sentence))
     script.turn(script.theirs[speaker % len(script.theirs)], f"{before}{sentence}{after}")
     if rng.random() < 0.75:

@@ -208,4 +208,6 @@ def _merge(world: World, rng: Random, index: int, object_type: str, modified: st
     ghost = {k: v for k, v in survivor.properties.items() if k not in ("hs_merged_object_ids", "phone", "jobtitle")}
     if object_type == "contacts" and "@" in ghost.get("email", ""):
         ghost["email"] = "the." + ghost["email"]
-    world.add(object_type, gone, ghost, survivor.created_at + timedelta(days=1), when, merged_into=survivor.id)
+    born = min(survivor.created_at + timedelta(days=1), when)
+    ghost |= {modified: iso(when), "createdate": iso(born)}
+    world.add(object_type, gone, ghost, born, when, merged_into=survivor.id)

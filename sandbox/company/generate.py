@@ -10,7 +10,7 @@ from sandbox.company.calls import draw_calls
 from sandbox.company.deals import draw_deals, file_deals
 from sandbox.company.dirt import copies, draw_consent, odd_mail, spoil
 from sandbox.company.grammar import Phrases
-from sandbox.company.hostile import hostile_mail, hostile_rows
+from sandbox.company.hostile import hostile_mail, hostile_mails, hostile_rows
 from sandbox.company.meetings import coming_meetings, notes_and_tasks, past_meetings
 from sandbox.company.outreach import run_outreach
 from sandbox.company.people import draw_people
@@ -59,7 +59,7 @@ def generate(contacts: int = 8000, seed: int = 7, as_of: date = AS_OF, phrases: 
     draw_calls(world, deals)
     past_meetings(world, deals)
     notes_and_tasks(world, deals)
-    other_threads(world, round(contacts * EMAILS_PER_CONTACT))
+    other_threads(world, round(contacts * EMAILS_PER_CONTACT) - hostile_mails(world))
     coming_meetings(world, deals)
     hostile_mail(world)
     spoil(world)

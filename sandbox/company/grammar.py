@@ -171,7 +171,16 @@ class Bank:
         family = self.families.get(name)
         if family is None:
             raise NightdeskError("A phrase names something the bank does not know", where=name)
-        chosen = family.in_use[int(rng.random() * len(family.in_use))]
+        return self.say_variant(name, int(rng.random() * len(family.in_use)), rng, context)
+
+    def count(self, name: str) -> int:
+        """How many variants of a family are in use."""
+        return len(self.families[name].in_use)
+
+    def say_variant(self, name: str, number: int, rng: Random, context: Mapping[str, str] | None = None) -> str:
+        """A given variant of a family, filled in; for those who deal variants out without repeating."""
+        family = self.families[name]
+        chosen = family.in_use[number]
         context = context or {}
         if family.raw:
             text = str(chosen[0])

@@ -31,6 +31,11 @@ def _plan(world: World) -> list[tuple[str, str]]:
     return [(kinds[n % len(kinds)], _PLACES[(n * 5 + n // len(kinds)) % len(_PLACES)]) for n in range(hostile_wanted(world.size))]
 
 
+def hostile_mails(world: World) -> int:
+    """How many of the hostile texts will come by email."""
+    return sum(place in _MAIL_PLACES for _, place in _plan(world))
+
+
 def hostile_mail(world: World) -> None:
     """The hostile texts that come by email; to be called while people can still be heard from."""
     rng = world.stream("hostile-mail")

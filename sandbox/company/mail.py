@@ -178,6 +178,7 @@ def send(
     world.link("emails", id_, "contacts", contact.id)
     if thread.cc and cc:
         world.link("emails", id_, "contacts", thread.cc.id)
+        thread.cc.touch(at)
     if thread.account:
         world.link("emails", id_, "companies", thread.account.id)
     if thread.deal_id:

@@ -50,6 +50,7 @@ def file_companies(world: World, deals: list[Deal]) -> None:
     for deal in deals:
         by_account.setdefault(deal.account.id, []).append(deal)
     for account in world.accounts:
+        account.created = min([account.created, *(c.created for c in account.contacts)])
         steps = stage_history(account, account.created, by_account.get(account.id, []), rng)
         updated = max([m for m, _ in steps] + ([account.last_touch] if account.last_touch else []))
         employees, revenue, description = account.employees, "", ""
