@@ -89,6 +89,12 @@ CALL_STATUS = (
     "COMPLETED:Completed BUSY:Busy CANCELED:Canceled FAILED:Failed NO_ANSWER:No_answer QUEUED:Queued "
     "RINGING:Ringing IN_PROGRESS:In_progress MISSED:Missed"
 )
+# HubSpot's default call outcomes travel as these ids.
+CALL_OUTCOME = (
+    "9d9162e7-6cf3-4944-bf63-4dff82258764:Busy f240bbac-87c9-4f6e-bf70-924b57d47db7:Connected "
+    "a4c4c377-d246-4b32-a13b-75a56a4cd0ff:Left_live_message b2cf5968-551e-4856-9783-52b3da59a7d0:Left_voicemail "
+    "73a0d17f-1163-4015-bdd5-ec830791da20:No_answer 17b47fee-58de-441e-a44c-c6300d46f273:Wrong_number"
+)
 MEETING_OUTCOME = "SCHEDULED:Scheduled COMPLETED:Completed CANCELED:Canceled NO_SHOW:No_show RESCHEDULED:Rescheduled"
 TASK_STATUS = "NOT_STARTED:Not_started IN_PROGRESS:In_progress WAITING:Waiting COMPLETED:Completed DEFERRED:Deferred"
 # One property per line: name | label | type | options (value:Label, `external` for owners, pipelines, stages) | flags.
@@ -164,7 +170,7 @@ hs_timestamp|Activity date|datetime||
 hs_call_title|Title|string||
 hs_call_body|Notes and transcript|text||
 hs_call_direction|Direction|enumeration|INBOUND:Inbound OUTBOUND:Outbound|
-hs_call_disposition|Outcome|string||
+hs_call_disposition|Outcome|enumeration|CALL_OUTCOME|
 hs_call_duration|Duration (ms)|number||
 hs_call_status|Status|enumeration|CALL_STATUS|
 hs_call_has_transcript|Has transcript|bool||
@@ -194,7 +200,8 @@ hs_task_type|Type|enumeration|EMAIL:Email CALL:Call TODO:To-do|
 _STAMPS = "hs_createdate|Create date|datetime||ro\nhs_lastmodifieddate|Last modified|datetime||ro\n"
 _OPTIONS = {
     "LIFECYCLE": LIFECYCLE, "LEAD_STATUS": LEAD_STATUS, "INDUSTRIES": INDUSTRIES,
-    "CALL_STATUS": CALL_STATUS, "MEETING_OUTCOME": MEETING_OUTCOME, "TASK_STATUS": TASK_STATUS,
+    "CALL_STATUS": CALL_STATUS, "CALL_OUTCOME": CALL_OUTCOME,
+    "MEETING_OUTCOME": MEETING_OUTCOME, "TASK_STATUS": TASK_STATUS,
 }  # fmt: skip
 _FIELD_TYPES = {
     "string": "text", "text": "textarea", "number": "number", "date": "date",

@@ -50,9 +50,10 @@ class Pages:
         records, total = views.listing(
             self._store, object_type, text=query.get("q", ""), page=page, size=PAGE_SIZE, sort=sort
         )
+        rows = [self._row(record) for record in records]
         return self._render(
             "index.html", tabs=[(t, self._count(t)) for t in _TABS], object_type=object_type, text=query.get("q", ""),
-            rows=[self._row(record) for record in records], total=total, page=page, has_score=bool(sort),
+            rows=rows, has_reason=any(row["reason"] for row in rows), total=total, page=page, has_score=bool(sort),
             pages=-(-total // PAGE_SIZE),
         )  # fmt: skip
 
@@ -63,7 +64,12 @@ class Pages:
             return self._missing()
         if str(record.id) != request.path_params["object_id"]:  # merged away: go to the survivor
             return RedirectResponse(f"/records/{record.object_type}/{record.id}", headers=HEADERS)
-        return self._show(record, edit=request.query_params.get("edit", ""), whole="all" in request.query_params)
+        return self._show(
+            record,
+            edit=request.query_params.get("edit", ""),
+            whole="all" in request.query_params,
+            all_links="linked" in request.query_params,
+        )
 
     async def edit(self, request: Request) -> Response:
         """POST /records/{type}/{id}/edit: a person changes one property; history source CRM_UI."""
@@ -91,6 +97,7 @@ class Pages:
 
     def _show(
         self, record: Record, *, edit: str = "", given: str | None = None, problem: str = "", whole: bool = False,
+        all_links: bool = False,
         status: int = 200,
     ) -> Response:  # fmt: skip
         store, namespace = self._store, self._namespace
@@ -105,7 +112,8 @@ class Pages:
             blocks=blocks, chips=chips, about=about, own=own,
             editing=next((f for f in about + own if f.name == edit), None),
             given=given, problem=problem, activities=activities, total=total,
-            activity=views.activity(record) if is_activity else None, linked=views.linked(store, record),
+            activity=views.activity(record) if is_activity else None,
+            linked=views.linked(store, record, limit=None if all_links else views.LINKED_SHOWN),
             changes=views.changes(store, record), updated=views.moment(record.updated_at),
             archived=views.moment(record.archived_at) if record.archived_at else "",
         )  # fmt: skip

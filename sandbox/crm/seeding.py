@@ -35,6 +35,8 @@ def seed(store: Store, company: SeedCompany, on_progress: Callable[[int], None] 
             "(select max(id) from objects where object_type = counters.object_type), 0)"
         )
     store.connection.execute("analyze")
+    # Everything into the one file at once: a caller may move it as soon as this returns.
+    store.connection.execute("pragma wal_checkpoint(truncate)")
 
 
 def _insert_settings(store: Store, company: SeedCompany) -> None:

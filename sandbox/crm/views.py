@@ -342,7 +342,7 @@ def turns(text: str) -> tuple[Turn, ...]:
     return tuple(found) if any_turn else ()
 
 
-def linked(store: Store, record: Record) -> list[tuple[str, list[Link], int]]:
+def linked(store: Store, record: Record, *, limit: int | None) -> list[tuple[str, list[Link], int]]:
     """Associated contacts, companies, deals (and for an activity only these), with labels and counts."""
     wanted = ("contacts", "companies", "deals")
     links = associated(store, record.object_type, [record.id], wanted).get(record.id, {})
@@ -357,7 +357,7 @@ def linked(store: Store, record: Record) -> list[tuple[str, list[Link], int]]:
         labels: dict[int, str] = {}
         for to_id, category, type_id in targets:
             labels[to_id] = labels.get(to_id) or names.get((category, type_id, object_type)) or ""
-        records = store.get_many(object_type, list(labels)[:LINKED_SHOWN])
+        records = store.get_many(object_type, list(labels)[:limit])
         shown = [
             Link(f"/records/{object_type}/{r.id}", name_of(r), _link_detail(store, r), labels[r.id])
             for r in sorted(records.values(), key=lambda r: r.id)
