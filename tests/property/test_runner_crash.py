@@ -5,11 +5,13 @@ The process under test is a real one and dies a real death; the journal of the f
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -25,41 +27,105 @@ CHUNK, CONCURRENCY, MAX_TRIES = 3, 2, 2
 IN_FLIGHT = CHUNK * CONCURRENCY
 POINTS = ("asked", "spooled", "checked", "committed", "answered")
 
-CHILD = f"""
+NURSERY = f"""
 import os, signal, sys, time
 from pathlib import Path
+import anyio._backends._asyncio, duckdb, numpy, pandas, pyarrow
+import enrich.answer, enrich.runner_pipeline, enrich.runner_replay
 from enrich.agents.protocol import AgentResponse
 from enrich.runner import Limits
 from tests.runner_kit import Desk, good_answer
 
-folder, point, occurrence, pause = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-seen = 0
+def run(folder, point, occurrence, pause):
+    seen = 0
 
-def answer(request):
-    time.sleep(pause)
-    number = int(request.record_id.rsplit(":", 1)[1])
-    if number == 3:
-        return AgentResponse(request.input_hash, "ok", "not json")
-    if number == 5:
-        return AgentResponse(request.input_hash, "refused", "no", error="no")
-    if number == 7:
-        return AgentResponse(request.input_hash, "provider_error", error="500", is_retryable=True)
-    return good_answer(request)
+    def answer(request):
+        time.sleep(pause)
+        number = int(request.record_id.rsplit(":", 1)[1])
+        if number == 3:
+            return AgentResponse(request.input_hash, "ok", "not json")
+        if number == 5:
+            return AgentResponse(request.input_hash, "refused", "no", error="no")
+        if number == 7:
+            return AgentResponse(request.input_hash, "provider_error", error="500", is_retryable=True)
+        return good_answer(request)
 
-def checkpoint(reached):
-    global seen
-    if reached == point:
-        seen += 1
-        if seen == occurrence:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def checkpoint(reached):
+        nonlocal seen
+        if reached == point:
+            seen += 1
+            if seen == occurrence:
+                os.kill(os.getpid(), signal.SIGKILL)
 
-desk = Desk(folder)
-desk.drain(
-    desk.agent(answer=answer, chunk_size={CHUNK}, concurrency={CONCURRENCY}),
-    limits=Limits(max_tries={MAX_TRIES}, backoff_seconds=0.001, commit_rows=4, commit_seconds=0.01),
-    checkpoint=checkpoint,
-)
+    desk = Desk(Path(folder))
+    desk.drain(
+        desk.agent(answer=answer, chunk_size={CHUNK}, concurrency={CONCURRENCY}),
+        limits=Limits(max_tries={MAX_TRIES}, backoff_seconds=0.001, commit_rows=4, commit_seconds=0.01),
+        checkpoint=checkpoint,
+    )
+
+for line in sys.stdin:
+    folder, point, occurrence, pause = line.rstrip("\\n").split("\\t")
+    child = os.fork()
+    if child == 0:
+        try:
+            run(folder, point, int(occurrence), float(pause))
+            os._exit(0)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(1)
+    print(child, flush=True)
+    sys.stdin.readline()  # until then a dead child stays a zombie, and its id nobody else's
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+
+
+class Drain:
+    """One drain in a process of its own, forked off a nursery that has done the imports once."""
+
+    _nursery: subprocess.Popen[str] | None = None
+
+    def __init__(self, desk: Desk, point: str = "never", occurrence: int = 1, pause: float = 0.0) -> None:
+        if Drain._nursery is None:
+            Drain._nursery = subprocess.Popen(
+                [sys.executable, "-c", NURSERY], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        self._say = Drain._nursery.stdin
+        self._hear = Drain._nursery.stdout
+        assert self._say is not None
+        self._say.write(f"{desk.folder}\t{point}\t{occurrence}\t{pause}\n")
+        self._say.flush()
+        self._pid = int(self._line())
+
+    def kill(self) -> None:
+        """kill -9; works on one that has ended too, because nobody has waited for it yet."""
+        os.kill(self._pid, signal.SIGKILL)
+
+    def finish(self) -> int:
+        """Wait; 0 or -9, and nothing else."""
+        assert self._say is not None
+        self._say.write("wait\n")
+        self._say.flush()
+        code = int(self._line())
+        assert code in (0, -signal.SIGKILL), "the drain failed: see its error above"
+        return code
+
+    def _line(self) -> str:
+        assert self._hear is not None
+        return self._hear.readline()
+
+    @classmethod
+    def end(cls) -> None:
+        """Close the nursery."""
+        if cls._nursery is not None:
+            cls._nursery.communicate(timeout=10)
+            cls._nursery = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nursery() -> Iterator[None]:
+    yield
+    Drain.end()
 
 
 def make_desk() -> Desk:
@@ -70,26 +136,11 @@ def make_desk() -> Desk:
     return desk
 
 
-def start(desk: Desk, point: str = "never", occurrence: int = 1, pause: float = 0.0) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(desk.folder), point, str(occurrence), str(pause)],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> int:
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode in (0, -signal.SIGKILL), errors
-    return process.returncode
-
-
 @cache
 def undisturbed() -> tuple[Desk, int]:
     """A desk whose drain nobody killed, and how many calls that took."""
     desk = make_desk()
-    assert finish(start(desk)) == 0
+    assert Drain(desk).finish() == 0
     return desk, len(desk.agent().calls)
 
 
@@ -116,10 +167,10 @@ def test_what_an_undisturbed_drain_leaves() -> None:
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_each_point_changes_nothing(point: str) -> None:
     desk = make_desk()
-    assert finish(start(desk, point, occurrence=1 if point == "answered" else 2)) == -signal.SIGKILL
+    assert Drain(desk, point, occurrence=1 if point == "answered" else 2).finish() == -signal.SIGKILL
     before = len(desk.agent().calls)
     assert desk.rows("select count(*) from outcomes") == [(0,)]
-    assert finish(start(desk)) == 0
+    assert Drain(desk).finish() == 0
     assert_same_end(desk, kills=1)
     if point == "answered":
         assert len(desk.agent().calls) == before, "all was in the ledger, nothing is asked again"
@@ -127,22 +178,22 @@ def test_a_kill_at_each_point_changes_nothing(point: str) -> None:
 
 def test_what_was_spooled_is_not_asked_again() -> None:
     desk = make_desk()
-    finish(start(desk, "checked", occurrence=1))
+    Drain(desk, "checked").finish()
     spooled = sum(len(path.read_text().splitlines()) for path in desk.spool.rglob("*.jsonl"))
     calls = len(desk.agent().calls)
     assert desk.rows("select count(*) from attempts") == [(0,)]
     assert spooled > 0
-    assert finish(start(desk)) == 0
+    assert Drain(desk).finish() == 0
     _, undisturbed_calls = undisturbed()
     assert len(desk.agent().calls) == undisturbed_calls + calls - spooled
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(kills=st.lists(st.tuples(st.sampled_from(POINTS), st.integers(1, 6)), min_size=2, max_size=3))
 def test_any_series_of_kills_changes_nothing(kills: list[tuple[str, int]]) -> None:
     desk = make_desk()
-    died = sum(finish(start(desk, point, occurrence)) != 0 for point, occurrence in kills)
-    assert finish(start(desk)) == 0
+    died = sum(Drain(desk, point, occurrence).finish() != 0 for point, occurrence in kills)
+    assert Drain(desk).finish() == 0
     assert_same_end(desk, kills=died)
 
 
@@ -150,15 +201,11 @@ def test_kills_at_moments_nobody_chose_change_nothing() -> None:
     desk = make_desk()
     moments = random.Random(20261117)
     died = 0
-    for _ in range(4):
-        process = start(desk, pause=0.01)
-        asked = len(desk.agent().calls)
-        while process.poll() is None and len(desk.agent().calls) == asked:
-            time.sleep(0.005)
-        time.sleep(moments.uniform(0, 0.15))
-        if process.poll() is None:
-            process.kill()
-        died += finish(process) != 0
-    assert finish(start(desk)) == 0
+    for _ in range(8):
+        drain = Drain(desk, pause=0.01)
+        time.sleep(moments.uniform(0.02, 0.3))
+        drain.kill()
+        died += drain.finish() != 0
+    assert Drain(desk).finish() == 0
     assert_same_end(desk, kills=died)
     assert died > 0
