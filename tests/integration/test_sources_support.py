@@ -179,29 +179,46 @@ class Bench:
         found = self.load(**changes).rows_moved
         return {table: count for table, count in found.items() if count and table != "load_watermarks"}
 
-    def ask(self, sql: str, raw: Path | None = None) -> list[tuple[object, ...]]:
+    def ask(self, sql: str) -> list[tuple[object, ...]]:
         """A question to the raw database."""
-        with duckdb.connect(str(raw or self.raw), read_only=True) as connection:
-            connection.execute("set timezone = 'UTC'")
-            return connection.execute(sql).fetchall()
+        return _ask(self.raw, sql)
 
-    def contents(self, raw: Path | None = None) -> dict[str, list[tuple[object, ...]]]:
-        """Every table's rows in key order, without load ids and load times."""
+    def contents(self) -> dict[str, list[tuple[object, ...]]]:
+        """Every table's rows, see `contents_of`."""
+        return self.contents_of(self.raw)
+
+    @staticmethod
+    def contents_of(raw: Path) -> dict[str, list[tuple[object, ...]]]:
+        """Every table's rows in order, without what differs between two loads of the same: load ids, times, counts."""
+        left_out = {"loaded_at", "rows_seen"}
         return {
-            name: self.ask(
-                f"select {', '.join(c for c in table.names if c not in ('loaded_at', 'rows_seen'))} "
-                f"from hubspot.{name} order by all",
-                raw,
+            name: _ask(
+                raw, f"select {', '.join(c for c in table.names if c not in left_out)} from hubspot.{name} order by all"
             )
             for name, table in TABLES.items()
         }
+
+    def forget(self) -> None:
+        """As if nothing had been loaded yet."""
+        self.raw.unlink()
+        self.drop_pipelines()
+
+    def drop_pipelines(self) -> None:
+        """Loses dlt's working folder, as a new container does."""
+        shutil.rmtree(self.pipelines)
 
     def clean_contents(self) -> dict[str, list[tuple[object, ...]]]:
         """What a load into an empty database gives now."""
         raw = self.folder / "clean.duckdb"
         raw.unlink(missing_ok=True)
         load(self.settings(), raw, self.folder / "clean-pipelines")
-        return self.contents(raw)
+        return self.contents_of(raw)
+
+
+def _ask(raw: Path, sql: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(raw), read_only=True) as connection:
+        connection.execute("set timezone = 'UTC'")
+        return connection.execute(sql).fetchall()
 
 
 @contextmanager
