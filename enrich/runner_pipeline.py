@@ -144,7 +144,9 @@ class Pipeline:
                     if self._stopping:
                         break
                     taken += 1
-                    request = self.task.request(row)
+                    request = self._question(row)
+                    if request is None:
+                        continue
                     reservation = await self._reserve(request, chunk, chunks)
                     if reservation is None:
                         continue
@@ -157,6 +159,16 @@ class Pipeline:
         if self._stopping:
             for input_hash in await self._in_database(runner_queue.due_after, taken):
                 self._leave_out(input_hash)
+
+    def _question(self, row: QueueRow) -> AgentRequest | None:
+        """None for a record whose context cannot be read: it fails, the others have their night."""
+        try:
+            return self.task.request(row)
+        except NightdeskError as error:
+            self._done += 1
+            self.left_out[row.input_hash] = ("failed", f"Not asked: {error}")
+            self.tally.warnings.append(f"{row.record_id}: {error}")
+            return None
 
     async def _reserve(
         self, request: AgentRequest, chunk: list[_Work], chunks: ObjectSendStream[list[_Work]]
