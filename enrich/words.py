@@ -28,7 +28,7 @@ COMMON_OPENERS: frozenset[str] = frozenset(
     quickly quote raise rather reach read ready really reason recall recap recent recently refer referred region regarding remember remind
     remove renewal reply report reporting request requested respond response responsible results retail review revisit right risk role run runs
     said sales same save saw say says schedule scope second security see seems sell send senior seniority sent served set several share she should
-    show shows sign signed similar simple since site sites size skip so some someone something soon speak specific spoke stage stakeholders
+    show shows sign signed similar simple since site sites size skip so some somebody someone something soon speak specific spoke stage stakeholders
     start started state status stay step steps still stock stop strong such suggest supply support sure system take talk target team teams tell test than
     thank that the their theirs them then there therefore these they thing things think this those though through thus time timeline timing title to today
     together told tomorrow too tool tools top toward towards transport trial try two under understand unknown unless until up update upon urgent

@@ -1,0 +1,67 @@
+"""Finds people's names in a sentence as written: capitalised words that are not the other things English capitalises."""
+
+from __future__ import annotations
+
+import re
+
+from enrich.words import COMMON_OPENERS
+
+_PARTICLE = r"(?:van der|van den|van de|von der|de la|de los|del|van|von|de|da|di|le|la|el|al|bin|ten|ter|zu|O'|Mc|Mac|d')"
+_WORD = r"[A-ZÀ-ÖØ-ÞŚŠŁŻČĆ][a-zà-öø-ÿœřńśšłżčćğ]+(?:[-'’][A-ZÀ-Ö][a-zà-öø-ÿ]+)*|O['’][A-Z][a-z]+|M(?:a)?c[A-Z][a-z]+|D['’][A-Z][a-z]+"
+_NAME = re.compile(rf"(?<![\w@.])((?:{_WORD})(?: (?:[A-Z]\. )?(?:{_PARTICLE} )?(?:{_WORD})){{0,2}})(?![\w@])")
+_TITLE = re.compile(r"^(?:Mr|Mrs|Ms|Dr|Prof|Herrn?|Frau|Monsieur|Madame|Señora?|Sr|Sra|Mevrouw|Meneer|Dhr|Mevr|M|Mme)\.? ")
+
+
+class Names:
+    """Person names, given words that are capitalised but are not people.
+
+    Args:
+        not_names: Lower-case words: products, companies, months, weekdays, roles, countries.
+    """
+
+    def __init__(self, not_names: frozenset[str]) -> None:
+        self._not_names = not_names
+
+    def find(self, text: str) -> list[str]:
+        """Names in reading order, without titles; a lone first word of a sentence counts only when it is no common word."""
+        found: list[str] = []
+        for match in _NAME.finditer(text):
+            words = match[1].split(" ")
+            starts = match.start() == 0 or text[: match.start()].rstrip()[-1:] in {".", "!", "?", ":", '"', "\n", "-", "•"}
+            while words and self._is_no_name(words[0], starts):
+                words.pop(0)
+                starts = False
+            while words and self._is_no_name(words[-1], False):
+                words.pop()
+            name = " ".join(words)
+            name = _TITLE.sub("", name)
+            if name and any(word[0].isupper() for word in words):
+                found.append(name)
+        return found
+
+    def _is_no_name(self, word: str, starts: bool) -> bool:
+        low = word.lower()
+        return low in self._not_names or (starts and low in COMMON_OPENERS) or low in _NEVER
+
+
+# Capitalised in the middle of sentences often enough, and nobody's name.
+_NEVER = frozenset(
+    """
+    i the a an and or but our my your his her their this that these those we you he she it they is are was were will would can could please thanks thank
+    hi hello dear hey regards best cheers sent from to cc re fw fwd subject date yes no not ok okay sorry sure great good well so also then there here
+    cfo ceo coo cio cto vp it hr erp wms tms api edi sso iso soc gdpr dpa nda msa sla eta kpi roi us uk eu usa q1 q2 q3 q4
+    head director manager lead chief officer operations logistics procurement purchasing finance transport warehouse supply chain planning sales marketing legal
+    security team board department group international limited gmbh ltd inc llc plc ag bv sa sas sl
+    das der die den dem ein eine wir sie ich er es und oder aber bitte danke hallo guten tag liebe lieber herr frau leider unser unsere mein meine kollege kollegin kollegen ansprechpartner ansprechpartnerin
+    bereich leiter leiterin leitung einkauf logistik vertrieb geschäftsführer geschäftsführung abteilung zentrale lager budget thema termin woche monat jahr angebot vertrag
+    unternehmen firma rolle position stelle nachfolger nachfolgerin urlaub elternzeit ende anfang mitte
+    le la les un une des nous vous je il elle et ou mais bonjour merci mon ma notre votre cher chère monsieur madame service
+    el los las una nosotros usted ustedes yo y o pero hola gracias mi nuestro señor señora buenos días estimado estimada
+    de het een wij jullie ik hij zij en of maar hallo dank beste mijn onze mevrouw meneer geachte
+    monday tuesday wednesday thursday friday saturday sunday
+    english german french spanish dutch europe european germany france spain netherlands ireland britain england london berlin paris madrid amsterdam
+    teams zoom outlook google microsoft linkedin slack email mail
+    since after before while when if as although because once until for with by in on at of per via yet still just maybe perhaps actually honestly frankly unfortunately sadly currently recently
+    let ask talk speak contact call reach try meet see note fyi ps
+    """.split()
+)
