@@ -20,7 +20,7 @@ def svg(chart: Any) -> str:
         allowed_base_urls=[],
         config={
             "background": "transparent",
-            "font": "system-ui, sans-serif",
+            "font": "Helvetica, Arial, Liberation Sans, sans-serif",
             "view": {"stroke": None},
             "axis": {
                 "gridColor": "#e4e8ec",

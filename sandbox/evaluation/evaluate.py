@@ -76,7 +76,7 @@ def reading_only(
     with opened(data_dir, truth_path) as connection:
         found = facts.judge(facts.read(connection))
         classes = replies.judge(replies.read(connection), replies.classes(read_policy))
-        contacts = rows(connection, "select count(*) from warehouse.main.contacts")[0][0]
+        contacts = rows(connection, "select count(*) from truth.truth_contacts")[0][0]
     return results.Wording(
         phrases=phrases,
         contacts=int(contacts),

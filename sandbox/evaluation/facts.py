@@ -169,7 +169,12 @@ def judge(readings: Readings) -> results.Facts:
     counts = {line.name: Counts(line.planted, line.found, line.matched) for line in by_predicate}
     kind_of = {id_: document.document_type for id_, document in readings.documents.items()}
     judged = [pair for pair in compared.matched if _is_judged(pair, readings.single_valued)]
-    dated = [pair for pair in compared.matched if pair.planted.fact_date is not None]
+    # Where the day is the value itself ("back on the 3rd"), reading the value was reading the day.
+    dated = [
+        pair
+        for pair in compared.matched
+        if pair.planted.fact_date and pair.planted.value != str(pair.planted.fact_date)
+    ]
     replaced = [pair for pair in judged if pair.planted.is_current is False]
     spurious = _spurious_where(compared.spurious, traps, planted)
     return results.Facts(

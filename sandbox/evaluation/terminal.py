@@ -52,8 +52,12 @@ def parts(report: results.Report, before: Mapping[str, Any] | None) -> Iterator[
     yield _rest(report)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+def _title(text: str) -> Text:
+    return Text(text, style="bold")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
     return table
@@ -63,10 +67,10 @@ def _head(report: results.Report, before: Mapping[str, Any] | None) -> Renderabl
     subject = report.subject
     who = subject.agent if subject.model is None else f"{subject.agent} ({subject.model})"
     seed = f", seed {subject.seed}" if subject.seed is not None else ""
-    goals = _table("What was promised", "", "goal", "reached", "")
+    goals = _table("", "goal", "reached", "")
     for goal in report.goals:
         mark = "-" if goal.is_met is None else "met" if goal.is_met else "NOT MET"
-        value = "-" if goal.reached is None else f"{goal.reached:.4g}"
+        value = "-" if goal.reached is None else f"{goal.reached:.3f}"
         goals.add_row(goal.name, goal.goal, value, Text(mark, style="bold red" if goal.is_met is False else "green"))
     lines: list[RenderableType] = [
         Text(
@@ -75,6 +79,7 @@ def _head(report: results.Report, before: Mapping[str, Any] | None) -> Renderabl
             style="bold",
         ),
         Text(),
+        _title("What was promised"),
         goals,
     ]
     moved = history.changes(before, report)
@@ -84,7 +89,8 @@ def _head(report: results.Report, before: Mapping[str, Any] | None) -> Renderabl
         if not moved:
             lines.append(Text(f"{since}: nothing moved by {history.NOTABLE:.2f} or more"))
         else:
-            table = _table(since, "", "before", "now", "")
+            lines.append(_title(since))
+            table = _table("", "before", "now", "")
             for change in moved:
                 mark = Text("WORSE", style="bold red") if change.is_worse else Text("better", style="green")
                 table.add_row(change.name.replace("_", " "), f"{change.before:.3f}", f"{change.after:.3f}", mark)
@@ -94,7 +100,6 @@ def _head(report: results.Report, before: Mapping[str, Any] | None) -> Renderabl
 
 def _facts(found: results.Facts) -> RenderableType:
     table = _table(
-        f"extract_facts: {found.documents_answered:,} of {found.documents_selected:,} documents read",
         "predicate", "planted", "found", "matched", "precision", "recall", "F1", "quote",
         "value", "polarity", "missed", "spurious",
     )  # fmt: skip
@@ -113,6 +118,7 @@ def _facts(found: results.Facts) -> RenderableType:
     table.add_row("mean of predicates (macro)", "", "", "", "", "", percent(found.macro_f1), style="bold")
     worst = ", ".join(f"{line.name} {percent(line.f1)}" for line in worst_predicates(found))
     return Group(
+        _title(f"extract_facts: {found.documents_answered:,} of {found.documents_selected:,} documents read"),
         table,
         Text(
             "In per cent. matched: same document, predicate, value and polarity, one to one. quote: matched and cited "
@@ -124,7 +130,7 @@ def _facts(found: results.Facts) -> RenderableType:
 
 def _reading(report: results.Report) -> RenderableType:
     found = report.facts
-    table = _table("extract_facts, looked at from other sides", "", "planted", "recall", "found", "precision")
+    table = _table("", "planted", "recall", "found", "precision")
     for line in found.by_document_type:
         table.add_row(
             f"in a {line.name}", f"{line.planted:,}", percent(line.recall), f"{line.found:,}", percent(line.precision)
@@ -139,8 +145,8 @@ def _reading(report: results.Report) -> RenderableType:
             f"{wording.facts.found:,}", percent(wording.facts.precision),
         )  # fmt: skip
     apart = found.hostile
-    lines: list[RenderableType] = [table, Text()]
-    checks = _table("", "", "of", "share")
+    lines: list[RenderableType] = [_title("extract_facts, looked at from other sides"), table, Text()]
+    checks = _table("", "of", "share")
     for line in (found.quotes_exact, found.dates, found.supersession, found.superseded):
         checks.add_row(line.name, f"{line.total:,}", percent(line.share))
     for line in found.traps:
@@ -162,8 +168,6 @@ def _reading(report: results.Report) -> RenderableType:
 
 def _replies(found: results.Replies) -> RenderableType:
     table = _table(
-        f"reply_class: {found.answered:,} of {found.total:,} answered; accuracy {percent(found.accuracy)}, "
-        f"macro F1 {percent(found.macro_f1)} (per cent)",
         "truth \\ said", *(_short(name) for name in found.columns), "n", "precision", "recall",
     )  # fmt: skip
     for line, row in zip(found.classes, found.matrix, strict=True):
@@ -173,6 +177,10 @@ def _replies(found: results.Replies) -> RenderableType:
         ]
         table.add_row(line.name, *cells, f"{line.planted:,}", percent(line.precision), percent(line.recall))
     return Group(
+        _title(
+            f"reply_class: {found.answered:,} of {found.total:,} answered; accuracy {percent(found.accuracy)}, "
+            f"macro F1 {percent(found.macro_f1)} (per cent)"
+        ),
         table,
         Text(
             f"Stop or never, heard as one of both: {percent(found.stop_recall.share)} of {found.stop_recall.total:,}. "
@@ -186,11 +194,11 @@ def _short(name: str) -> str:
 
 
 def _ranking(found: results.Ranking, fit: results.Fit) -> RenderableType:
-    head = _table(
+    title = _title(
         f"lead_quality: {found.scored:,} scored contacts, {found.converted:,} bought in the 100 days after "
-        f"({found.excluded_converted_before:,} had bought before and are left out)",
-        "who buys", "at risk", "bought", "AUC", "95 % interval",
-    )  # fmt: skip
+        f"({found.excluded_converted_before:,} had bought before and are left out)"
+    )
+    head = _table("who buys", "at risk", "bought", "AUC", "95 % interval")
     head.add_row(
         "within 100 days", f"{found.scored:,}", f"{found.converted:,}", number(found.auc), between(found.interval)
     )
@@ -201,12 +209,12 @@ def _ranking(found: results.Ranking, fit: results.Fit) -> RenderableType:
     head.add_row("for comparison: latent score", "", "", number(found.ceiling_auc), "")
     for baseline in found.baselines:
         head.add_row(f"for comparison: {baseline.name}", "", "", number(baseline.share), "")
-    parts_table = _table("", "component", "weight", "AUC alone", "AUC of the rest")
+    parts_table = _table("component", "weight", "AUC alone", "AUC of the rest")
     for component in found.components:
         parts_table.add_row(
             component.name, f"{component.weight:g}", number(component.auc_alone), number(component.auc_without)
         )
-    tiers = _table("", "tier", "contacts", "bought", "per cent", "95 % interval", "lift")
+    tiers = _table("tier", "contacts", "bought", "per cent", "95 % interval", "lift")
     for tier in found.tiers:
         lift = "-" if tier.lift is None else f"{tier.lift:.2f}"
         tiers.add_row(
@@ -217,18 +225,17 @@ def _ranking(found: results.Ranking, fit: results.Fit) -> RenderableType:
             between(tier.interval, 100, 1),
             lift,
         )
-    icp = _table(
-        f"icp_fit: AUC of true level `high` {number(fit.auc_high)}", "true level", "accounts", "mean score", *"ABCD"
-    )
+    icp = _table("true level", "accounts", "mean score", *"ABCD")
     for level in fit.levels:
         mean = "-" if level.mean_score is None else f"{level.mean_score:.1f}"
         icp.add_row(level.level, f"{level.accounts:,}", mean, *(f"{level.tiers.get(tier, 0):,}" for tier in "ABCD"))
-    return Group(head, Text(), parts_table, Text(), tiers, Text(), icp)
+    fit_title = _title(f"icp_fit: AUC of true level `high` {number(fit.auc_high)}")
+    return Group(title, head, Text(), parts_table, Text(), tiers, Text(), fit_title, icp)
 
 
 def _rest(report: results.Report) -> RenderableType:
     triggers, briefs, hostile = report.triggers, report.briefs, report.hostile
-    table = _table("churn_revisit, meeting_brief, hostile messages", "", "n", "per cent")
+    table = _table("", "n", "per cent")
     table.add_row(
         f"trigger: precision ({triggers.churned:,} churned customers)",
         f"{triggers.score.found:,}",
@@ -241,10 +248,7 @@ def _rest(report: results.Report) -> RenderableType:
     table.add_row("briefs written, of meetings", f"{briefs.meetings:,}", percent(_of(briefs.briefed, briefs.meetings)))
     for line in (briefs.extracted, briefs.shown, briefs.cited, briefs.cited_of_shown):
         table.add_row(f"what a brief should cover: {line.name}", f"{line.total:,}", percent(line.share))
-    caps = _table(
-        f"{hostile.documents} documents with hostile messages, {hostile.read} read, {hostile.facts} facts in them",
-        "moved by one of them", "most", "allowed",
-    )  # fmt: skip
+    caps = _table("moved by one of them", "most", "allowed")
     caps.add_row("signal points", f"{hostile.max_points:.2f}", f"{hostile.cap:g}")
     caps.add_row(
         "signal points of unknown authors", f"{hostile.max_points_untrusted:.2f}", f"{hostile.cap_untrusted:g}"
@@ -257,7 +261,14 @@ def _rest(report: results.Report) -> RenderableType:
     ):
         caps.add_row(what, f"{count}", "0")
     citing = ", ".join(f"{count} {name}" for name, count in hostile.values_citing.items()) or "none"
-    lines: list[RenderableType] = [table, *_named("Wrong triggers", triggers.wrong), Text(), caps]
+    lines: list[RenderableType] = [
+        _title("churn_revisit and meeting_brief"),
+        table,
+        *_named("Wrong triggers", triggers.wrong),
+        Text(),
+        _title(f"Hostile messages: {hostile.documents} documents, {hostile.read} read, {hostile.facts} facts in them"),
+        caps,
+    ]
     lines.append(Text(f"Published answers that cite one: {citing}."))
     lines += _named(
         "Violations",
