@@ -214,6 +214,7 @@ class Store:
             yield self.connection
         except BaseException:
             self.connection.execute("rollback")
+            self.forget_cache()  # it may hold definitions that were just undone
             raise
         self.connection.execute("commit")
 

@@ -207,6 +207,9 @@ def _create(call: Call, writer: Writer, body: dict[str, Any]) -> dict[str, Any]:
 
 def _check(call: Call, body: dict[str, Any]) -> None:
     kind, widget = body["type"], body["fieldType"]
+    for name in ("label", "type", "fieldType", "groupName", "description"):
+        if not isinstance(body.get(name) or "", str):
+            raise invalid(f"{name} must be a string")
     if kind not in TYPES:
         raise invalid(f"{kind} is not a property type: {', '.join(sorted(TYPES))}")
     if widget not in FIELD_TYPES[kind]:

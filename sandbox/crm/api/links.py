@@ -165,14 +165,16 @@ def create_label(call: Call) -> Reply:
     """POST /associations/{from}/{to}/labels: both directions are made."""
     from_type, to_type = _ends(call)
     body = call.json()
-    label, name = body.get("label"), body.get("name")
+    label, name, inverse = body.get("label"), body.get("name"), body.get("inverseLabel")
     if not isinstance(label, str) or not label or not isinstance(name, str) or not name:
         raise invalid("An association label needs a label and a name")
+    if inverse is not None and not isinstance(inverse, str):
+        raise invalid("inverseLabel must be a string")
     with call.store.writing(call.origin, at=from_ms(call.now)) as writer:
         types = association_types(call.store)
         if any(kind.name == name and kind.label for kind in types.between(from_type, to_type)):
             raise ApiError(409, "CONFLICT", f"An association label named {name} already exists")
-        made = types.create_label(from_type, to_type, label, name, body.get("inverseLabel"))
+        made = types.create_label(from_type, to_type, label, name, inverse)
         call.store.forget_cache()
         writer.log("define", from_type, f"label:{to_type}:{name}", "", None, label)
     return Reply(200, {"results": [_label(kind) for kind in made]})
