@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,13 +9,12 @@ from typing import Final
 from sandbox.company.deals import Deal
 from sandbox.company.names import COUNTRIES
 from sandbox.company.sellers import OUR_NAME
-from sandbox.company.speech import Draft, Fact, Voice, dress, fact_for, say, weekday
+from sandbox.company.speech import Draft, Fact, Voice, capital, dress, fact_for, say, weekday
 from sandbox.company.threads import choose_facts
 from sandbox.company.world import Account, Contact, World, iso
 from sandbox.records import SeedOwner
 
 MAX_CHARS: Final = 65_000
-_SENTENCE_START: Final = re.compile(r"([.?!] )([a-zà-ÿ])")
 _SPOKEN: Final = Voice("spoken")
 _TOPIC_BY_STAGE: Final = {"appointmentscheduled": "discovery", "qualifiedtobuy": "discovery", "presentationscheduled": "demo", "decisionmakerboughtin": "pricing", "contractsent": "contract", "renewal_upcoming": "renewal", "renewal_talks": "renewal"}
 # HubSpot's default dispositions
@@ -54,18 +52,20 @@ class Transcript:
             deck = list(range(bank.count(family)))
             rng.shuffle(deck)
             self.decks[family] = deck
-        return bank.say_variant(family, deck.pop(), rng, self.context)
+        number = deck.pop()
+        if family in ("call.ramble", "call.pair"):
+            return bank.say_variant(family, number, rng, self.context | {"story": self.deal("story")})
+        return bank.say_variant(family, number, rng, self.context)
+
+    def left(self, family: str) -> bool:
+        """Whether the conversation still has a variant of that family it has not used."""
+        return self.decks.get(family) != []
 
     def we(self, family: str) -> None:
         self.turn(self.ours, capital(self.deal(family)))
 
     def they(self, family: str) -> None:
         self.turn(self.theirs[0], capital(self.deal(family)))
-
-
-def capital(text: str) -> str:
-    """Capital letters at the start of each sentence."""
-    return _SENTENCE_START.sub(lambda m: m[1] + m[2].upper(), text[0].upper() + text[1:])
 
 
 def _exchange(script: Transcript, family: str) -> None:
@@ -87,9 +87,13 @@ def _fact_exchange(script: Transcript, fact: Fact, draft: Draft, speaker: int) -
     sentence = say(world, full, _SPOKEN)
     if sentence is None:
         return
+    if rng.random() < 0.3:
+        _exchange(script, "call.transition")
     if rng.random() < 0.72 and bank.has(f"call.ask.{fact.predicate}"):
         script.we(f"call.ask.{fact.predicate}")
     before = dress(world, script.deal("call.before"), Voice("terse")) + " " if rng.random() < 0.35 else ""
+    if rng.random() < 0.14:  # the remark hides in a long answer
+        before += capital(script.deal("story")) + " "
     after = ""
     if rng.random() < 0.4:
         family = f"after.{fact.predicate}" if bank.has(f"after.{fact.predicate}") and rng.random() < 0.6 else "call.after"
@@ -134,23 +138,34 @@ def write_transcript(world: World, account: Account, people: list[Contact], sell
         while done < len(places) and places[done][0] <= share:
             _fact_exchange(script, facts[places[done][1]], draft, 0 if rng.random() < 0.8 else 1)
             done += 1
-        roll = rng.random()
-        if roll < 0.035 and length != "short":
-            _trap(script, draft)
-        elif topic in ("demo", "discovery") and demo_from < share < 0.8:
-            _exchange(script, "call.demo")
-        elif roll < 0.16 and len(names) > 1:
-            _exchange(script, "call.pair")
-        elif roll < 0.24:
-            _exchange(script, "call.bridge")
-        else:
-            _exchange(script, f"call.{topic}" if world.bank.has(f"call.{topic}") and roll < 0.6 else "call.talk")
+        _exchange_or_trap(script, draft, topic, demo=demo_from < share < 0.8, length=length)
         position += 1
     while done < len(places):
         _fact_exchange(script, facts[places[done][1]], draft, 0)
         done += 1
     _wrap_up(script, draft, topic)
     return "\n".join(script.lines), script.seconds
+
+
+def _exchange_or_trap(script: Transcript, draft: Draft, topic: str, *, demo: bool, length: str) -> None:
+    """One block of a call: the call's own topic first, then whatever people talk about."""
+    rng, bank = script.world.rng, script.world.bank
+    roll = rng.random()
+    own = f"call.{topic}" if bank.has(f"call.{topic}") else "call.talk"
+    if roll < 0.035 and length != "short":
+        _trap(script, draft)
+    elif topic in ("demo", "discovery") and demo:
+        _exchange(script, "call.demo" if roll < 0.82 or length == "short" else "call.ramble")
+    elif roll < 0.12 and len(script.theirs) > 1:
+        _exchange(script, "call.pair")
+    elif roll < 0.19:
+        _exchange(script, "call.bridge")
+    elif roll < 0.32:
+        _exchange(script, "call.ramble")
+    elif roll < 0.8 and script.left(own):
+        _exchange(script, own)
+    else:
+        _exchange(script, "call.talk")
 
 
 def _trap(script: Transcript, draft: Draft) -> None:

@@ -109,7 +109,7 @@ def _in_mail(world: World, contact: Contact, kind: str, text: str, place: str) -
         filler = bank.say("filler", world.text, context)
         sentences.append(filler[0].upper() + filler[1:] + ("" if filler[-1] in ".?!" else "."))
     calm = " ".join(sentences)
-    signature = contact_signature(world, contact)
+    signature = contact_signature(world, contact).replace(contact.headcount_line, "").rstrip()
     greeting = bank.say("greet.plain", world.text, context)
     subject = None
     if place == "signature":

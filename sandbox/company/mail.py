@@ -9,7 +9,7 @@ from typing import Final
 
 from sandbox.company.names import COUNTRIES
 from sandbox.company.sellers import OUR_DOMAIN, OUR_NAME
-from sandbox.company.speech import MONTHS, WEEKDAYS, Draft, Fact, Voice, dress, say
+from sandbox.company.speech import MONTHS, WEEKDAYS, Draft, Fact, Voice, capital, dress, say
 from sandbox.company.truth import TruthReply
 from sandbox.company.world import Account, Contact, World, iso
 from sandbox.records import SeedOwner
@@ -94,7 +94,10 @@ def contact_signature(world: World, contact: Contact) -> str:
         lines.append(rng.choice((f"T {phone}", f"Mobile: {phone}", phone, f"Direct {phone}")))
     if account and rng.random() < 0.35:
         lines.append(f"{rng.randint(2, 240)} {world.bank.say('street', rng)}, {account.city}, {account.country}")
-    if rng.random() < 0.18:
+    if account and account.employees and rng.random() < 0.05:
+        contact.headcount_line = world.bank.say("signature.headcount", rng, {"co": account.short, "headcount": f"{account.employees:,}"})
+        lines.append(contact.headcount_line)
+    elif rng.random() < 0.18:
         lines.append(world.bank.say("signature.footer", rng))
     if rng.random() < 0.14:
         lines.append(rng.choice(("Sent from my iPhone", "Sent from Outlook for Android", "Sent from my phone, sorry for brevity and typos")))
@@ -183,6 +186,8 @@ def send(
         world.link("emails", id_, "companies", thread.account.id)
     if thread.deal_id:
         world.link("emails", id_, "deals", thread.deal_id)
+    if draft and incoming and contact.headcount_line and contact.headcount_line in text and thread.account:
+        draft.facts.append((Fact("headcount", str(thread.account.employees), "signature.headcount"), contact.headcount_line))
     if draft:
         draft.commit(world, "email", id_, body, at, contact, thread.account)
     if reply_class:
@@ -216,8 +221,9 @@ def write_inbound(world: World, thread: Thread, facts: list[Fact], *, opening: s
     paragraphs: list[str] = []
     lead: list[str] = []
     if opening and bank.has(prefix + opening) and rng.random() < (0.5 if voice.register == "terse" else 0.85):
-        lead.append(dress(world, bank.say(prefix + opening, rng, context), Voice("formal" if voice.register == "formal" else "terse", voice.language)))
+        lead.append(dress(world, bank.say(prefix + opening, rng, context), Voice("bare", voice.language)))
     lead += extra_sentences or []
+    lead = [sentence for sentence in lead if sentence]
     if lead:
         paragraphs.append(" ".join(lead))
     body: list[str] = []
@@ -228,31 +234,59 @@ def write_inbound(world: World, thread: Thread, facts: list[Fact], *, opening: s
             continue
         block: list[str] = []
         if not prefix and voice.register not in ("terse",) and bank.has(f"lead.{fact.predicate}") and rng.random() < 0.3:
-            block.append(dress(world, bank.say(f"lead.{fact.predicate}", rng, context), Voice("terse")))
+            block.append(dress(world, bank.say(f"lead.{fact.predicate}", rng, context), Voice("bare")))
         block.append(sentence)
         draft.facts.append((full, sentence))
         if not prefix and voice.register not in ("terse",) and bank.has(f"after.{fact.predicate}") and rng.random() < 0.3:
-            block.append(dress(world, bank.say(f"after.{fact.predicate}", rng, context), Voice("terse")))
+            block.append(dress(world, bank.say(f"after.{fact.predicate}", rng, context), Voice("bare")))
         body.append(" ".join(block))
     if trap and not prefix:
         kind, predicate, family = TRAPS[int(rng.random() * len(TRAPS))]
         sentence = dress(world, bank.say(family, rng, context), voice)
         draft.traps.append((predicate, kind, sentence))
         body.insert(int(rng.random() * (len(body) + 1)), sentence)
-    for _ in range(filler):
-        family = f"{prefix}filler"
-        if bank.has(family):
-            sentence = dress(world, bank.say(family, rng, context), Voice("typos" if voice.register == "typos" else "terse", voice.language))
-            body.insert(int(rng.random() * (len(body) + 1)), sentence)
-    step = 1 if voice.register == "formal" else 2 + int(rng.random() * 2)
-    paragraphs += [" ".join(body[i : i + step]) for i in range(0, len(body), step)]
+    family = f"{prefix}filler"
+    for number in rng.sample(range(bank.count(family)), min(filler, bank.count(family))) if filler and bank.has(family) else ():
+        sentence = dress(world, bank.say_variant(family, number, rng, context), Voice("typos" if voice.register == "typos" else "bare", voice.language))
+        body.insert(int(rng.random() * (len(body) + 1)), sentence)
+    if not prefix and voice.register in ("chatty", "plain", "formal") and rng.random() < STORY_SHARE[voice.register]:
+        story = capital(bank.say("story", rng, context))
+        if rng.random() < 0.4:
+            story = f"{capital(bank.say('opener.story', rng, context))} {story}"
+        body.insert(int(rng.random() * (len(body) + 1)), f"\n{story}")
+    paragraphs += _laid_out(world, body, voice, bool(prefix), [sentence for _, sentence in draft.facts])
     greeting = bank.say(f"{prefix}greet.{voice.register}" if bank.has(f"{prefix}greet.{voice.register}") else f"{prefix}greet.plain", rng, context)
     closing = bank.say(f"{prefix}close.{voice.register}" if bank.has(f"{prefix}close.{voice.register}") else f"{prefix}close.plain", rng, context)
     parts = [greeting] if greeting and greeting != "-" else []
-    parts += paragraphs
+    parts += [p for p in paragraphs if p]
     if closing and closing != "-":
         parts.append(closing)
-    return "\n\n".join(parts) + ("\n" if closing and closing != "-" else "\n\n") + contact_signature(world, contact)
+    text = "\n\n".join(parts) + ("\n" if closing and closing != "-" else "\n\n") + contact_signature(world, contact)
+    if not prefix and voice.register in ("chatty", "plain") and rng.random() < 0.06:
+        text += "\n\n" + bank.say("ps", rng, context)
+    return text
+
+
+def _laid_out(world: World, body: list[str], voice: Voice, foreign: bool, facts: list[str]) -> list[str]:
+    """Paragraphs of one to three sentences, or now and then a bulleted or numbered list."""
+    rng = world.text
+    if not foreign and len(facts) >= 2 and len(body) >= 3 and voice.register in ("formal", "plain", "terse") and rng.random() < 0.3:
+        marks = [f"{n}) " for n in range(1, 30)] if rng.random() < 0.5 else ["- "] * 30
+        lead = dress(world, world.bank.say("list.lead", rng), Voice("terse"))
+        return [lead + "\n" + "\n".join(f"{mark}{entry.strip()}" for mark, entry in zip(marks, body, strict=False))]
+    paragraphs: list[str] = []
+    current: list[str] = []
+    size = 1 if voice.register == "formal" else 2 + int(rng.random() * 2)
+    for entry in body:
+        if entry.startswith("\n"):  # a story is a paragraph of its own
+            paragraphs += [" ".join(current), entry.strip()]
+            current = []
+            continue
+        current.append(entry)
+        if len(current) >= size:
+            paragraphs.append(" ".join(current))
+            current = []
+    return [p for p in [*paragraphs, " ".join(current)] if p]
 
 
 def write_outbound(world: World, thread: Thread, paragraphs: list[str]) -> str:
@@ -276,6 +310,7 @@ def base_context(world: World, thread: Thread) -> dict[str, str]:
     }  # fmt: skip
 
 
+STORY_SHARE: Final = {"chatty": 0.2, "plain": 0.09, "formal": 0.05}
 TRAPS: Final = (
     ("hypothetical", "budget", "trap.hypothetical.budget"), ("hypothetical", "timeline", "trap.hypothetical.timeline"),
     ("hypothetical", "meeting_asked", "trap.hypothetical.meeting"), ("third_party", "budget", "trap.third_party.budget"),

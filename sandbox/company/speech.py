@@ -22,8 +22,21 @@ WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Satu
 SINGLE_VALUED: Final = frozenset({"budget", "timeline", "authority", "champion", "renewal_risk", "headcount", "opt_out", "out_of_office"})
 OF_THE_PERSON: Final = frozenset({"authority", "champion", "opt_out", "out_of_office"})  # the others are the account's
 
-_OPENER_SHARE: Final = {"spoken": 0.5, "chatty": 0.38, "typos": 0.2, "plain": 0.16, "formal": 0.14, "terse": 0.05}
+_OPENER_SHARE: Final = {"spoken": 0.42, "chatty": 0.38, "typos": 0.2, "plain": 0.16, "formal": 0.14, "terse": 0.05, "bare": 0.0}
 _TAIL_SHARE: Final = {"spoken": 0.14, "chatty": 0.12}
+_SENTENCE_START: Final = re.compile(r"([.?!] )([a-zà-ÿ])")
+_ASKS: Final = re.compile(
+    r"(can|could|would|will you|do|does|did|are (you|there|we)|is (there|it|this|that|harbourline|the)|was there|what|what's|how|when|where|which|who|why|shall|may|might|any plans)\b", re.I
+)
+_ASKS_BACK: Final = re.compile(r"(can (you|we|i|your)|could (you|i|we)|do you|does (that|it)|what (do|does|would|can|are|happens|'s)|what's|how (do|does|can|is)|would (that|you|it)|shall|who do|whom|is that|are you|why )", re.I)
+_STATEMENT: Final = re.compile(r"(what (we|i|hurts)\b(?! (need|have) to)|what's (missing|next)|what i'm|what we're|when (our|the|we)\b(?! would)|who(ever)? knows|how it works|do not|don't|where i\b|would love)", re.I)
+_IMPERATIVE: Final = re.compile(r"(just tell|say so)", re.I)
+_ASKS_ELSEWHERE: Final = {
+    "de": re.compile(r"(was kostet|was würde|mit welchen|können sie|können wir|wollen wir|sollen wir|passt ihnen|ginge|sind sie|ist harbourline|geht das|funktioniert das|wie lange)", re.I),
+    "fr": re.compile(r"(combien|quel |pouvez-vous|peut-on|on s'appelle|pouvons-nous|est-ce|ça fonctionne)", re.I),
+    "es": re.compile(r"(cuánto|qué precio)", re.I),
+    "nl": re.compile(r"(wat kost|kun je|zullen we|kunnen we|werkt het)", re.I),
+}
 _WORD: Final = re.compile(r"\b[a-z]{5,}\b")
 
 
@@ -90,6 +103,8 @@ def dress(world: World, core: str, voice: Voice) -> str:
     """Gives a bare sentence an opener, a tail, a capital, an end, and the writer's typos."""
     rng = world.text
     register = voice.register
+    if not core or core == "-":
+        return ""
     prefix = "" if voice.language == "en" else f"{voice.language}:"
     text = core
     if rng.random() < _OPENER_SHARE.get(register, 0.1):
@@ -99,12 +114,34 @@ def dress(world: World, core: str, voice: Voice) -> str:
             family = f"{prefix}opener.chatty"
         if world.bank.has(family):
             text = f"{world.bank.say(family, rng)} {text}"
+    text = text.rstrip(" ,;")
+    if text[-1] == ":":
+        return text[0].upper() + text[1:]
+    if text[-1] not in ".?!…)" and is_question(core, voice.language):
+        text = f"{text}?" if voice.language != "fr" else f"{text} ?"
+        text = f"¿{text}" if voice.language == "es" and "¿" not in text else text
     if text[-1] not in ".?!…)":
         if not prefix and rng.random() < _TAIL_SHARE.get(register, 0.0):
-            text = f"{text}{world.bank.say('tail', rng)}"
-        text = f"{text}." if text[-1] not in ".?!" else text
-    text = text[0].upper() + text[1:]
+            tail = world.bank.say("tail.spoken" if register == "spoken" else "tail", rng)
+            text = f"{text} {tail}" if tail.startswith(":") else f"{text}{tail}"
+        text = f"{text}." if text[-1] not in ".?!)" else text
+    text = capital(text)
     return misspell(rng, text) if register == "typos" and not prefix else text
+
+
+def capital(text: str) -> str:
+    """Capital letters at the start of each sentence."""
+    return _SENTENCE_START.sub(lambda m: m[1] + m[2].upper(), text[0].upper() + text[1:])
+
+
+def is_question(core: str, language: str) -> bool:
+    """Whether a bare sentence asks: it opens with a question word, or its last clause does."""
+    if language == "en":
+        if _STATEMENT.match(core):
+            return False
+        last = core.rstrip(" ,").rsplit(", ", 1)[-1]
+        return bool(_ASKS.match(core) and not _IMPERATIVE.match(last)) or bool(last != core and _ASKS_BACK.match(last))
+    return bool(_ASKS_ELSEWHERE[language].match(core))
 
 
 def misspell(rng: Random, text: str) -> str:
@@ -123,7 +160,7 @@ def misspell(rng: Random, text: str) -> str:
                 text = text[:at] + text[at + 1 :]
             else:
                 text = text[: at + 1] + text[at] + text[at + 1 :]
-    if rng.random() < 0.35:
+    if rng.random() < 0.35 and not text[1:2].isupper():
         text = text[0].lower() + text[1:]
     if rng.random() < 0.2:
         text = text.replace(" I ", " i ").replace(" and ", " & ", 1)

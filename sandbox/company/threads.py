@@ -8,8 +8,7 @@ from typing import Final
 from sandbox.company.deals import Deal
 from sandbox.company.mail import Thread, base_context, open_thread, send, write_inbound, write_outbound
 from sandbox.company.names import COUNTRIES
-from sandbox.company.speech import Draft, Fact, dress, fact_for, weekday
-from sandbox.company.speech import Voice as SpokenVoice
+from sandbox.company.speech import Draft, Fact, Voice, dress, fact_for, weekday
 from sandbox.company.world import Account, Contact, World
 
 # What people talk about in a thread of each topic (weights), for those who lean in and those who don't.
@@ -28,6 +27,10 @@ _HOLD_BACK: Final = {"objection": 5.0, "budget": 1.5, "authority": 2, "competito
 _CLASS_BY_FACT: Final = {
     "meeting_asked": "positive", "next_step": "positive", "champion": "positive", "pricing_asked": "question", "security_asked": "question", "legal_asked": "question",
     "objection": "objection", "referral": "referral", "opt_out": "unsubscribe",
+}  # fmt: skip
+_CLASS_BY_VALUE: Final = {
+    ("budget", "available"): "positive", ("budget", "none"): "objection", ("budget", "frozen"): "objection", ("product_feedback", "positive"): "positive",
+    ("renewal_risk", "low"): "positive", ("renewal_risk", "high"): "objection",
 }  # fmt: skip
 _TOPICS_BY_STAGE: Final = {"appointmentscheduled": "discovery", "qualifiedtobuy": "demo", "presentationscheduled": "pricing", "decisionmakerboughtin": "security", "contractsent": "contract"}
 
@@ -52,12 +55,13 @@ def choose_facts(world: World, account: Account, contact: Contact, topic: str, a
 
 
 def class_of(facts: list[Fact]) -> str | None:
-    """The reply class that fits a message outside outreach, by the first of its facts that decides one."""
-    for wanted in ("objection", "question", "referral", "positive"):
-        for fact in facts:
-            if _CLASS_BY_FACT.get(fact.predicate) == wanted:
-                return wanted
-    return None
+    """The reply class of a message outside outreach, only where its facts point to one; mixed messages have none."""
+    found: set[str] = set()
+    for fact in facts:
+        kind = _CLASS_BY_FACT.get(fact.predicate) or _CLASS_BY_VALUE.get((fact.predicate, fact.value))
+        if kind:
+            found.add(kind)
+    return found.pop() if len(found) == 1 else None
 
 
 def converse(world: World, thread: Thread, topic: str, start: datetime, messages: int, last: datetime) -> datetime:
@@ -98,7 +102,7 @@ def write_ours(world: World, thread: Thread, topic: str, at: datetime, *, first:
         if rng.random() < 0.5:
             paragraphs.append(bank.say("ours.middle", world.text, context))
         if not first and rng.random() < 0.3:
-            sentence = dress(world, bank.say("commitment.ours", world.text, context), SpokenVoice("terse"))
+            sentence = dress(world, bank.say("commitment.ours", world.text, context), Voice("bare"))
             draft.facts.append((Fact("commitment", "ours", "commitment.ours", side="ours"), sentence))
             paragraphs.append(sentence)
         if rng.random() < 0.45:
@@ -117,7 +121,7 @@ def write_theirs(world: World, thread: Thread, topic: str, at: datetime, *, firs
     opening = f"open.{topic}.{'first' if first else 'reply'}"
     if not world.bank.has(opening):
         opening = "open.first" if first else "open.reply"
-    text = write_inbound(world, thread, facts, opening=opening, filler=filler if facts or rng.random() < 0.9 else 1, draft=draft, trap=rng.random() < 0.13)
+    text = write_inbound(world, thread, facts, opening=opening, filler=filler if facts else max(1, filler), draft=draft, trap=rng.random() < 0.13)
     kept = [fact for fact, _ in draft.facts]
     return send(world, thread, text, at, incoming=True, draft=draft, reply_class=reply_class or class_of(kept))
 

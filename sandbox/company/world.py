@@ -103,6 +103,7 @@ class Contact:
     intent: float  # latent pull towards buying, about -3..3
     register: str  # terse | chatty | formal | typos
     signature: str = ""
+    headcount_line: str = ""
     role: str = ""  # champion | buyer | ... within the account
     last_touch: datetime | None = None
     first_touch: datetime | None = None
