@@ -38,7 +38,7 @@ class Request(Protocol):
 
 def version(policy: Policy) -> str:
     """`<code>-<12 hex of the lexicon files>`; part of every input hash."""
-    return f"{CODE_VERSION}-{lexicons.content_version(policy.folder / lexicons.FOLDER)[:12]}"
+    return f"{CODE_VERSION}-{lexicons.content_version(policy)[:12]}"
 
 
 def answer(request: Request, policy: Policy) -> str:

@@ -33,7 +33,7 @@ class FactReader:
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
-        self._by_side = {side: tuple(rule for rule in lexicon.rules if side in rule.sides) for side in ("theirs", "ours", "unknown")}
+        self._by_side = {side: _Index([rule for rule in lexicon.rules if side in rule.sides], lexicon) for side in ("theirs", "ours", "unknown")}
 
     def read(self, spans: Sequence[Span], today: date, *, is_machine: bool = False) -> list[FoundFact]:
         """The facts of one document, in reading order.
@@ -55,11 +55,15 @@ class FactReader:
         tokens = tokenise(span.text)
         if len(tokens) < 2:
             return []
+        mask = lexicon.tagger.mask(tokens)
+        if any(token[0].isdigit() for token in tokens):
+            mask |= 1 << lexicon.number_class
+        candidates = self._by_side[span.side].candidates(mask)
+        if not candidates:
+            return []
         tagged = lexicon.tagger.tag(tokens)
         self._tag_numbers(tagged)
-        mask = self._mask(tagged)
-        candidates = [rule for rule in self._by_side[span.side] if any(not need & ~mask for need in rule.masks)]
-        if not candidates or lexicon.grammar.is_for_machines(tagged) or lexicon.grammar.is_ironic(tagged):
+        if lexicon.grammar.is_for_machines(tagged) or lexicon.grammar.is_ironic(tagged):
             return []
         sentence = _Sentence(self._lexicon, span, tagged, mask, today)
         found: dict[tuple[str, str, str], FoundFact] = {}
@@ -79,10 +83,34 @@ class FactReader:
             if token[0].isdigit():
                 tagged.places.setdefault(number, []).append((index, index + 1))
 
-    def _mask(self, tagged: Tagged) -> int:
-        if self._lexicon.number_class in tagged.places:
-            return tagged.mask | 1 << self._lexicon.number_class
-        return tagged.mask
+
+class _Index:
+    """Rules by the rarest class each of their patterns needs, so that a sentence meets only rules that may fit it."""
+
+    def __init__(self, rules: Sequence[FactRule], lexicon: Lexicon) -> None:
+        self._anchors = 0
+        self._by_anchor: dict[int, list[tuple[int, int]]] = {}
+        self._rules = rules
+        weights = lexicon.tagger.weights
+        for position, rule in enumerate(rules):
+            for mask in rule.masks:
+                bits = [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+                # A pattern of nothing but PERSON would need every sentence's names; no rule has one.
+                anchor = min(bits, key=lambda bit: (weights.get(bit, 50.0), bit))
+                self._by_anchor.setdefault(anchor, []).append((mask, position))
+                self._anchors |= 1 << anchor
+
+    def candidates(self, mask: int) -> list[FactRule]:
+        """Rules one of whose patterns has all it needs, in their own order."""
+        hits = mask & self._anchors
+        found: set[int] = set()
+        while hits:
+            low = hits & -hits
+            for need, position in self._by_anchor[low.bit_length() - 1]:
+                if not need & ~mask:
+                    found.add(position)
+            hits ^= low
+        return [self._rules[position] for position in sorted(found)]
 
 
 class _Sentence:

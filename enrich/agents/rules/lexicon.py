@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -78,37 +79,53 @@ class Lexicon:
     version: str
 
 
-def content_version(folder: Path) -> str:
-    """sha256 hex over the lexicon files, in name order."""
+def content_version(policy: Policy) -> str:
+    """sha256 hex over the lexicon files as the policy was loaded with them.
+
+    Raises:
+        NightdeskError: A file is missing.
+    """
     digest = hashlib.sha256()
     for name in FILES:
-        path = folder / f"{name}.yml"
-        if not path.is_file():
-            raise NightdeskError(f"The rules agent's file `{path.name}` is missing", where=str(path), todo="Restore it from version control.")
-        digest.update(f"{name}:".encode() + hashlib.sha256(path.read_bytes()).digest())
+        known = policy.file_hashes.get(f"{FOLDER}/{name}.yml")
+        if known is None:
+            raise NightdeskError(
+                f"The rules agent's file `{name}.yml` is missing", where=str(policy.folder / FOLDER), todo="Restore it from version control."
+            )
+        digest.update(f"{name}:{known}\n".encode())
     return digest.hexdigest()
 
 
+_compiled: OrderedDict[tuple[Path, str], Lexicon] = OrderedDict()
+_compiling = threading.Lock()
+
+
 def load(policy: Policy) -> Lexicon:
-    """The lexicon beside this policy (`<policies>/rules_agent`), compiled at most once per process and content."""
+    """The lexicon beside this policy (`<policies>/rules_agent`), compiled at most once per process and policy."""
+    key = (policy.folder, policy.hash)
+    found = _compiled.get(key)
+    if found is not None:
+        return found
+    with _compiling:
+        if key not in _compiled:
+            _compiled[key] = _load(policy)
+            while len(_compiled) > 4:
+                _compiled.popitem(last=False)
+        return _compiled[key]
+
+
+def _load(policy: Policy) -> Lexicon:
     folder = policy.folder / FOLDER
-    names = (
-        policy.icp.company,
-        tuple((item.name, tuple(item.also)) for item in policy.competitors.competitors),
-        tuple(policy.icp.tech_in_use),
-        tuple((name, item.speaker) for name, item in policy.predicates.predicates.items()),
-    )
-    return _load(folder, content_version(folder), names)
-
-
-@lru_cache(maxsize=4)
-def _load(folder: Path, version: str, names: tuple[str, tuple[tuple[str, tuple[str, ...]], ...], tuple[str, ...], tuple[tuple[str, str], ...]]) -> Lexicon:
+    version = content_version(policy)
     data = {name: _read(folder / f"{name}.yml") for name in FILES}
-    company, competitor_names, tech_names, speakers = names
+    competitors = tuple((item.name, tuple(item.also)) for item in policy.competitors.competitors)
+    speakers = {name: item.speaker for name, item in policy.predicates.predicates.items()}
     try:
-        return _compile(data, version, company, competitor_names, tech_names, dict(speakers))
+        return _compile(data, version, policy.icp.company, competitors, tuple(policy.icp.tech_in_use), speakers)
     except (KeyError, ValueError, TypeError, AttributeError, re.error) as error:
-        raise NightdeskError(f"The rules agent's lexicon does not compile: {error}", where=str(folder), todo="Mend the entry; the comments in the files say what is allowed.") from None
+        raise NightdeskError(
+            f"The rules agent's lexicon does not compile: {error}", where=str(folder), todo="Mend the entry; the comments in the files say what is allowed."
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
