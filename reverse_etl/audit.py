@@ -100,8 +100,10 @@ def verify(ledger: Path | duckdb.DuckDBPyConnection, anchor_file: Path | None = 
             )
             select
                 count(*),
-                min(case when hash is distinct from computed or prev_hash is distinct from expected_prev then sequence
-                         when sequence <> expected_sequence then expected_sequence end),
+                min(case
+                    when sequence <> expected_sequence then expected_sequence
+                    when hash is distinct from computed or prev_hash is distinct from expected_prev then sequence
+                end),
                 max(sequence), arg_max(hash, sequence)
             from chained
             """

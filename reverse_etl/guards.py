@@ -119,15 +119,22 @@ def _source_share(con: duckdb.DuckDBPyConnection, source_rows: int | None) -> fl
 
 
 def _movement(con: duckdb.DuckDBPyConnection, relation: str, points: int | Decimal) -> float:
-    """Share of scored fields (written before, or with a value now) whose score moves by more than `points`."""
+    """Share of scored fields (written before, or with a value now) whose score moves by more than `points`.
+
+    Measured from our own last score where there is one: a person's edit is no movement of the scoring.
+    """
     return _one(
         con,
         f"""
         with moving as (
             select object_type, record_id, property,
-                abs(try_cast(desired_value as double) - try_cast(before_value as double)) > ? as is_far
+                abs(
+                    try_cast(desired_value as double)
+                    - try_cast(coalesce(nullif(last_written_value, ''), before_value) as double)
+                ) > ? as is_far
             from {relation}
-            where value_type = 'number' and decision <> 'denied' and coalesce(before_value, '') <> ''
+            where value_type = 'number' and decision <> 'denied'
+                and coalesce(last_written_value, '') || coalesce(before_value, '') <> ''
         ),
         written as (
             select plan_ops.object_type, plan_ops.record_id, plan_ops.property

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ class ManualTime:
     def sleep(self, seconds: float) -> None:
         self.waited.append(seconds)
         self.now += timedelta(seconds=seconds)
+
+
+@cache
+def project_policy() -> Policy:
+    return load(POLICIES)
 
 
 def policies(folder: Path, **changes: Callable[[str], str]) -> Policy:
@@ -220,7 +226,7 @@ def desk(
 ) -> Iterator[Desk]:
     """A CRM with our properties, an empty ledger, and what drives them."""
     path = seed_store(folder / "crm.sqlite", **sizes)
-    policy = policy or load(POLICIES)
+    policy = policy or project_policy()
     clock = ManualTime()
     migrate(folder / "ledger.duckdb", clock)
     with running(path, limits=UNLIMITED, faults=faults) as sandbox:
