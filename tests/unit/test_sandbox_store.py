@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nightdesk.errors import NightdeskError
+from sandbox.crm.associations import AssociationTypes
 from sandbox.crm.clock import ManualClock, to_ms
 from sandbox.crm.errors import ApiError
 from sandbox.crm.search import search
@@ -211,3 +212,26 @@ def test_the_clock_survives_a_restart_and_can_be_moved_to_the_next_day(tmp_path:
         assert second >= datetime(2026, 11, 18, 5, tzinfo=UTC)
     with Store.open(path) as store:
         assert store.clock.now() >= second
+
+
+def test_a_day_that_passes_elsewhere_passes_for_a_running_server_too(tmp_path: Path) -> None:
+    path = tiny_store(tmp_path / "crm.sqlite")
+    with Store.open(path) as server, Store.open(path) as other:
+        assert server.clock.now() < AS_OF + timedelta(hours=6)
+        other.advance_clock(AS_OF + timedelta(days=1, hours=5))
+        assert server.clock.now() >= AS_OF + timedelta(days=1, hours=5)
+        with server.writing(API) as writer:
+            writer.update(contact(server, 103), {"jobtitle": "COO"})
+    with Store.open(path) as later:
+        assert later.clock.now() >= AS_OF + timedelta(days=1, hours=5)
+
+
+def test_a_label_undone_by_a_failed_request_is_forgotten(store: Store) -> None:
+    def types() -> AssociationTypes:
+        return store.cached("association types", lambda: AssociationTypes(store))
+
+    before = len(types().between("contacts", "companies"))
+    with pytest.raises(RuntimeError), store.writing(API):
+        types().create_label("contacts", "companies", "Champion", "champion")
+        raise RuntimeError
+    assert len(types().between("contacts", "companies")) == before
