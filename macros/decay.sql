@@ -14,7 +14,11 @@
     end
 {%- endmacro %}
 
-{#- Keep a number between two bounds. -#}
+{#- Keep a number between two bounds; null stays null (DuckDB's least and greatest would skip it). -#}
 {% macro clamp(expression, lowest, highest) -%}
-    greatest({{ lowest }}, least({{ highest }}, {{ expression }}))
+    case
+        when {{ expression }} < {{ lowest }} then {{ lowest }}
+        when {{ expression }} > {{ highest }} then {{ highest }}
+        else {{ expression }}
+    end
 {%- endmacro %}
