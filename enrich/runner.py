@@ -59,6 +59,25 @@ class DrainReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """What a drain would ask now.
+
+    Attributes:
+        operation: Name of the operation.
+        selected: Records in the queue.
+        due: Inputs nobody has answered yet (two records with the same context are one).
+        estimated_tokens: Of their contexts, as the queue model estimates them; prompts not counted.
+        most_usd: The sum of all worst cases: the real cost is a fraction of it, and never more.
+    """
+
+    operation: str
+    selected: int
+    due: int
+    estimated_tokens: int
+    most_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """How hard the runner tries. Seconds are wall-clock.
 
@@ -125,13 +144,8 @@ def drain(
         NightdeskError: Nothing can be asked, or a file cannot be read or written. What was answered is kept.
         KeyboardInterrupt: Interrupted by a signal after what was answered has been kept; run again to go on.
     """
-    from enrich import registry, runner_task
-
-    known = registry.operations()
-    if operation not in known:
-        raise NightdeskError(f"There is no operation `{operation}`", todo=f"One of: {', '.join(sorted(known))}.")
     return drain_task(
-        runner_task.of_operation(known[operation], policy, agent),
+        _task(operation, policy, agent),
         warehouse=warehouse,
         ledger=ledger,
         spool_dir=spool_dir,
@@ -142,6 +156,36 @@ def drain(
         clock=clock,
         on_progress=on_progress,
     )
+
+
+def due(operation: str, *, warehouse: Path, ledger: Path, agent: Agent, policy: Policy) -> Due:
+    """What `drain()` would ask in a new run; nothing is asked and nothing written.
+
+    Raises:
+        NightdeskError: As `drain()`, before any call.
+    """
+    from enrich import runner_queue
+    from nightdesk.ledger import connect
+
+    task = _task(operation, policy, agent)
+    with connect(ledger, read_only=True, warehouse=warehouse) as connection:
+        selected = runner_queue.load_keys(connection, operation, task.operation_hash)
+        count = runner_queue.select_due(connection, operation, run_id="", max_tries=Limits().max_tries)
+        most_usd, page = Decimal(0), 1
+        # An agent that counts no tokens costs nothing: no need to read what it would be shown.
+        while task.max_output_tokens and (rows := runner_queue.read_page(connection, operation, page)):
+            most_usd += sum((agent.worst_case_usd(task.request(row)) for row in rows), Decimal(0))
+            page += 1
+        return Due(operation, selected, count, runner_queue.due_tokens(connection), most_usd)
+
+
+def _task(operation: str, policy: Policy, agent: Agent) -> Task:
+    from enrich import registry, runner_task
+
+    known = registry.operations()
+    if operation not in known:
+        raise NightdeskError(f"There is no operation `{operation}`", todo=f"One of: {', '.join(sorted(known))}.")
+    return runner_task.of_operation(known[operation], policy, agent)
 
 
 def drain_task(

@@ -167,6 +167,11 @@ def read_page(connection: duckdb.DuckDBPyConnection, operation: str, page: int) 
     return [_verified(QueueRow(*row), relation) for row in rows]
 
 
+def due_tokens(connection: duckdb.DuckDBPyConnection) -> int:
+    """Estimated tokens of all due contexts."""
+    return _count(connection, "select coalesce(sum(estimated_tokens), 0)::bigint from drain_due")
+
+
 def due_after(connection: duckdb.DuckDBPyConnection, seq: int) -> list[str]:
     """Input hashes of the due records after the first `seq`."""
     return [row[0] for row in connection.execute("select input_hash from drain_due where seq > ?", [seq]).fetchall()]

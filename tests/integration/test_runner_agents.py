@@ -20,7 +20,7 @@ from enrich.agents.claude import ClaudeAgent
 from enrich.agents.protocol import Agent
 from enrich.agents.recorded import RecordedAgent, RecordingAgent
 from enrich.budget import NightBudget
-from enrich.runner import DrainReport, drain
+from enrich.runner import DrainReport, drain, due
 from nightdesk.errors import NightdeskError
 from nightdesk.policy import Policy, load
 from tests.runner_kit import Desk, Row, clock, write_warehouse
@@ -191,6 +191,19 @@ def test_without_a_key_nothing_is_asked_and_a_quiet_night_needs_none(desk: Desk,
     assert desk.rows("select count(*) from attempts") == [(0,)]
     run(desk, "icp_fit", claude(policy, lambda body: reply(body, icp_answer())), policy)
     assert run(desk, "icp_fit", keyless, policy, "run-2").counts["unchanged"] == 1
+
+
+def test_what_is_due_is_told_with_a_bound_on_its_cost_and_nothing_is_asked(desk: Desk, policy: Policy) -> None:
+    rows = [Row(f"hubspot:company:{n}", context("icp_fit").replace("Acme", f"Acme{n}")) for n in range(4)]
+    write_warehouse(desk.warehouse, [*rows, Row("hubspot:company:9", gate="too_small")], "icp_fit")
+    agent = claude(policy, lambda body: reply(body, icp_answer()))
+    before = due("icp_fit", warehouse=desk.warehouse, ledger=desk.ledger, agent=agent, policy=policy)
+    assert (before.selected, before.due) == (5, 4)
+    assert before.estimated_tokens == sum(len(row.context or "") // 4 for row in rows)
+    report = run(desk, "icp_fit", agent, policy)
+    assert Decimal(0) < report.cost_usd < before.most_usd
+    after = due("icp_fit", warehouse=desk.warehouse, ledger=desk.ledger, agent=agent, policy=policy)
+    assert (after.selected, after.due, after.estimated_tokens, after.most_usd) == (5, 0, 0, Decimal(0))
 
 
 def test_a_recording_gives_the_same_answers_for_nothing(desk: Desk, policy: Policy, tmp_path: Path) -> None:
