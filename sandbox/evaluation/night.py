@@ -88,7 +88,9 @@ def run(
             from nightdesk.dbt import Dbt
 
             progress("build", "what was read")
-            Dbt(project_folder, data_dir, read.as_of).build(extra=["--select", *_READING_MODELS])
+            Dbt(project_folder, data_dir, read.as_of).build(
+                extra=["--select", *_READING_MODELS, "--indirect-selection", "empty"]
+            )
     return night
 
 
