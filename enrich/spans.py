@@ -105,17 +105,23 @@ def zones(body: str) -> tuple[Zone, ...]:
     kinds: list[ZoneKind] = []
     rest: ZoneKind | None = None  # once history starts without `>` marks, everything after it is history
     signature = False
+    is_wrapped = False  # the line before began an introduction that ends on this one
     for index, (_, _, line) in enumerate(lines):
         if rest is not None:
             kinds.append(rest)
+            continue
+        if is_wrapped:
+            is_wrapped = False
+            kinds.append("quoted")
             continue
         if line.startswith(">"):
             signature = False
             kinds.append("quoted")
             continue
         kind = _starts_history(lines, index)
-        if kind == "intro":
+        if kind in ("intro", "wrapped"):
             signature = False
+            is_wrapped = kind == "wrapped"
             kinds.append("quoted")
             following = next((text for _, _, text in lines[index + 1 : index + 6] if text and not _is_intro_end(text)), "")
             if not following.startswith(">"):
@@ -140,7 +146,7 @@ def zones(body: str) -> tuple[Zone, ...]:
     return tuple(_merge(lines, kinds))
 
 
-def _starts_history(lines: list[tuple[int, int, str]], index: int) -> Literal["intro", "quoted", "forwarded"] | None:
+def _starts_history(lines: list[tuple[int, int, str]], index: int) -> Literal["intro", "wrapped", "quoted", "forwarded"] | None:
     line = lines[index][2]
     if not line:
         return None
@@ -156,7 +162,7 @@ def _starts_history(lines: list[tuple[int, int, str]], index: int) -> Literal["i
     elif len(line) > 12 and _INTRO_START.match(line) and index + 1 < len(lines):
         following = lines[index + 1][2]
         if following.endswith(":") and len(following) < 90 and _REPLY_INTRO.fullmatch(f"{line} {following}"):
-            return "intro"
+            return "wrapped"
     if _HEADER_FROM.fullmatch(line):
         following = [text for _, _, text in lines[index + 1 : index + 4]]
         if sum(1 for text in following if _HEADER_NEXT.match(text)) >= 2:
