@@ -280,7 +280,7 @@ class Pipeline:
     async def _wait_for_provider(self) -> None:
         """One asker that was told to wait makes all of them wait."""
         while (wait := self._wait_until - time.monotonic()) > 0 and not self._stopping:
-            await anyio.sleep(wait)
+            await anyio.sleep(min(wait, 0.5))
 
     def _settle(self, work: _Work, response: AgentResponse | None) -> None:
         cost = response.cost_usd if response is not None else work.reservation.usd * 0
@@ -310,6 +310,7 @@ class Pipeline:
             input_hash=row.input_hash,
             context_hash=row.context_hash,
             operation_hash=self.task.operation_hash,
+            question_hash=self.task.question_hash,
             policy_hash=self.task.policy_hash,
             agent=self.agent.name,
             model=response.model or self.agent.model_for(self.task.operation),

@@ -26,8 +26,9 @@ NOT_CHECKED = "Not checked: the record, the prompt or the policy has changed sin
 def replay(connection: duckdb.DuckDBPyConnection, task: Task, spool_dir: Path, tally: Tally) -> list[Path]:
     """Put every spooled response of the operation that the ledger does not know into it; no call is made.
 
-    An answer to a question that is no longer asked (another context, prompt or policy) is kept as an attempt, for its
-    cost, and not as an answer. Needs `drain_keys`.
+    The agent of this drain may be another than the one that answered: an answer is stored under its own. An answer to a
+    question that is no longer asked (another context, prompt or policy) is kept as an attempt, for its cost, and not
+    as an answer. Needs `drain_keys`.
 
     Returns:
         The segments read; they may be marked as committed once the ledger is safely closed.
@@ -57,7 +58,7 @@ def _replay_part(
     fresh = [(ref, line) for ref, line in part if line.attempt_id not in known]
     if not fresh:
         return
-    wanted = [line for _, line in fresh if line.operation_hash == task.operation_hash]
+    wanted = [line for _, line in fresh if line.question_hash == task.question_hash]
     contexts = runner_queue.read_contexts(
         connection, task.operation, [(line.record_id, line.context_hash) for line in wanted]
     )
@@ -69,7 +70,7 @@ def _replay_part(
             batch.add_attempt(line, ref)
         elif _answer_id(line) in answered:
             batch.add_attempt(line, ref, error="Not used: this input was answered before")
-        elif context is None or line.operation_hash != task.operation_hash:
+        elif context is None or line.question_hash != task.question_hash:
             batch.add_attempt(line, ref, error=NOT_CHECKED)
         else:
             add_checked(batch, task, line, ref, context, tally)

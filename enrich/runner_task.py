@@ -23,6 +23,7 @@ class Task:
     Attributes:
         operation: Name of the operation.
         operation_hash: See `enrich.registry.Operation.operation_hash`.
+        question_hash: The same without agent, version and model: what a check of an answer depends on.
         policy_hash: Hash of the whole policy, written beside every answer.
         system_prefix: Prompt and policy, the same bytes for every record.
         output_schema: JSON schema of the answer.
@@ -34,6 +35,7 @@ class Task:
 
     operation: str
     operation_hash: str
+    question_hash: str
     policy_hash: str
     system_prefix: str
     output_schema: Mapping[str, Any]
@@ -68,6 +70,7 @@ def of_operation(operation: Operation, policy: Policy, agent: Agent) -> Task:
     return Task(
         operation=operation.name,
         operation_hash=operation.operation_hash(policy, agent=agent.name, version=agent.version, model=model),
+        question_hash=operation.operation_hash(policy, agent="", version="", model=None),
         policy_hash=policy.hash,
         system_prefix=operation.system_prefix(policy),
         output_schema=operation.output_schema(policy),

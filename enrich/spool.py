@@ -31,6 +31,7 @@ class SpoolLine:
 
     Attributes:
         attempt_id: Id of the call; see `enrich.hashing.attempt_id`.
+        question_hash: `operation_hash` without the agent: while it stays, the answer can still be checked.
         is_final: False when the runner meant to ask again after this provider error.
     """
 
@@ -42,6 +43,7 @@ class SpoolLine:
     input_hash: str
     context_hash: str
     operation_hash: str
+    question_hash: str
     policy_hash: str
     agent: str
     model: str | None

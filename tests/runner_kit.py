@@ -127,12 +127,17 @@ def check(text: str, context: str, record_id: str) -> CheckedAnswer:
 
 
 def task(
-    operation: str = OPERATION, *, version: str = "1", check: Callable[[str, str, str], CheckedAnswer] = check
+    operation: str = OPERATION,
+    *,
+    version: str = "1",
+    agent: str = "rules",
+    check: Callable[[str, str, str], CheckedAnswer] = check,
 ) -> Task:
     """An operation whose answers `check` reads."""
     return Task(
         operation=operation,
-        operation_hash=sha256_hex(f"{operation}|{version}"),
+        operation_hash=sha256_hex(f"{operation}|{version}|{agent}"),
+        question_hash=sha256_hex(f"{operation}|{version}"),
         policy_hash="policy-1",
         system_prefix="You judge.",
         output_schema={"type": "object"},

@@ -7,6 +7,7 @@ retries are off: every call is one row in the ledger and goes through the budget
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -120,6 +121,12 @@ class ClaudeAgent:
                 where=KEY_VARIABLE,
                 todo=f"Set {KEY_VARIABLE}, or run with the offline agent: NIGHTDESK_AGENT=rules.",
             )
+        if not re.fullmatch(r"[\x21-\x7e]+", self._api_key):
+            raise NightdeskError(
+                "The key for Claude holds spaces, line ends or letters that no key has",
+                where=KEY_VARIABLE,
+                todo="Copy it again, without anything around it.",
+            )
         claude_price.require_price(self._model(operation))
         if self.max_output_tokens_for(operation) <= 0:
             raise NightdeskError(
@@ -214,14 +221,16 @@ class ClaudeAgent:
             message = await self._client.messages.create(**body)
             return claude_wire.read_message(request, message, model=model, asked_at=asked_at, answered_at=self._clock())
         except APIError as error:
-            response = claude_wire.read_error(request, error, asked_at=asked_at, answered_at=self._clock())
+            response = claude_wire.read_error(
+                request, error, asked_at=asked_at, answered_at=self._clock(), secret=self._api_key
+            )
             return replace(response, model=model)
         except ValueError as error:
             return AgentResponse(
                 request.input_hash,
                 "provider_error",
                 model=model,
-                error=claude_wire.one_line(f"The response cannot be read: {error}"),
+                error=claude_wire.one_line(f"The response cannot be read: {error}", self._api_key),
                 is_retryable=True,
                 requested_at=asked_at,
                 responded_at=self._clock(),

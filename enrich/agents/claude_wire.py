@@ -146,8 +146,10 @@ def _is_message(value: object) -> bool:
     return isinstance(content, list) and isinstance(usage, Usage)
 
 
-def read_error(request: AgentRequest, error: APIError, *, asked_at: datetime, answered_at: datetime) -> AgentResponse:
-    """An error of one call as a `provider_error`.
+def read_error(
+    request: AgentRequest, error: APIError, *, asked_at: datetime, answered_at: datetime, secret: str
+) -> AgentResponse:
+    """An error of one call as a `provider_error`; `secret` (the key) never stands in its text.
 
     Raises:
         NightdeskError: Every further call would fail the same way.
@@ -159,7 +161,7 @@ def read_error(request: AgentRequest, error: APIError, *, asked_at: datetime, an
         code = error.status_code
         if code in _HOPELESS:
             raise NightdeskError(
-                f"The Anthropic API refuses to work ({code}): {one_line(error.api_message or error.message)}",
+                f"The Anthropic API refuses to work ({code}): {one_line(error.api_message or error.message, secret)}",
                 where=f"model {request.operation}" if code == 404 else "api.anthropic.com or ANTHROPIC_BASE_URL",
                 todo=f"{_HOPELESS[code]} What was answered so far is kept.",
             )
@@ -180,7 +182,7 @@ def read_error(request: AgentRequest, error: APIError, *, asked_at: datetime, an
     return AgentResponse(
         request.input_hash,
         "provider_error",
-        error=one_line(what),
+        error=one_line(what, secret),
         is_retryable=is_retryable,
         retry_after_seconds=retry_after,
         requested_at=asked_at,
@@ -210,6 +212,8 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
     return max(0.0, (moment - now).total_seconds())
 
 
-def one_line(text: str) -> str:
-    """Error text fit for a table: one line, not long, and nothing that looks like a key."""
+def one_line(text: str, secret: str = "") -> str:
+    """Error text fit for a table: one line, not long, without `secret` and without anything that looks like a key."""
+    for form in {secret, repr(secret)[1:-1], repr(secret.encode())[2:-1]} if secret else ():
+        text = text.replace(form, "[secret]")
     return _SECRET.sub("[secret]", " ".join(text.split()))[:_MAX_ERROR_CHARS]

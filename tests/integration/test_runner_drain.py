@@ -365,6 +365,21 @@ def test_spooled_answers_to_questions_no_longer_asked_are_paid_for_but_not_publi
     ]
 
 
+def test_paid_answers_left_by_a_crash_are_kept_when_another_agent_goes_on(desk: Desk) -> None:
+    write_warehouse(desk.warehouse, some_rows(4))
+    paid = desk.agent(name="claude", chunk_size=4)
+    with pytest.raises(RuntimeError):
+        desk.drain(paid, task=task(agent="claude"), checkpoint=_raise_at("spooled"))
+    report = desk.drain(desk.agent(), run_id="run-2")
+    assert (report.replayed, report.asked, report.answers_written) == (4, 4, 8)
+    assert desk.rows("select agent, run_id, count(*) from answers group by all order by 1") == [
+        ("claude", "run-1", 4),
+        ("rules", "run-2", 4),
+    ]
+    back = desk.drain(paid, run_id="run-3", task=task(agent="claude"))
+    assert (back.asked, back.counts["unchanged"]) == (0, 4)
+
+
 def _raise_at(point: str):  # type: ignore[no-untyped-def]
     def checkpoint(reached: str) -> None:
         if reached == point:

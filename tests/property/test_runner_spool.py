@@ -47,6 +47,7 @@ def line(response: AgentResponse, number: int = 1, *, is_final: bool = True) -> 
         input_hash="h",
         context_hash="c",
         operation_hash="o",
+        question_hash="q",
         policy_hash="p",
         agent="rules",
         model=None,

@@ -355,6 +355,24 @@ def test_secrets_never_reach_an_error_text() -> None:
     assert len(text) <= 300
 
 
+@pytest.mark.parametrize("key", ["gateway-token\nwith a line end", "gateway token ü"])
+def test_a_key_that_no_header_can_hold_is_an_error_that_does_not_show_it(key: str) -> None:
+    with pytest.raises(NightdeskError, match="no key has") as caught:
+        ask(agent(lambda _: message(), api_key=key), question())
+    assert "gateway" not in f"{caught.value} {caught.value.todo} {caught.value.where}"
+
+
+def test_a_key_in_an_errors_text_is_taken_out_whatever_it_looks_like() -> None:
+    def handler(_: httpx2.Request) -> httpx2.Response:
+        raise httpx2.LocalProtocolError("Illegal header value b'gateway-token-7'")
+
+    (response,) = ask(agent(handler, api_key="gateway-token-7"), question())
+    assert response.status == "provider_error"
+    assert response.error is not None
+    assert "[secret]" in response.error
+    assert "gateway" not in response.error
+
+
 def test_retry_after_that_makes_no_sense_is_no_wish() -> None:
     assert retry_after_seconds({"retry-after": "soon"}, now=NOW) is None
     assert retry_after_seconds({}, now=NOW) is None
