@@ -183,7 +183,7 @@ def _wrap_up(script: Transcript, draft: Draft, topic: str) -> None:
     """Who does what until when; promises of both sides are facts."""
     world, rng = script.world, script.world.rng
     _exchange(script, "call.wrap")
-    if rng.random() < 0.6:
+    if rng.random() < 0.42:
         sentence = dress(world, world.bank.say("commitment.ours", world.text, script.context), _SPOKEN)
         draft.facts.append((Fact("commitment", "ours", "commitment.ours", side="ours"), sentence))
         script.turn(script.ours, sentence)

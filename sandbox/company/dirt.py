@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 
-from sandbox.company.mail import open_thread, send, write_inbound
+from sandbox.company.mail import Thread, base_context, contact_signature, open_thread, send, write_inbound
 from sandbox.company.names import COUNTRIES, slug
-from sandbox.company.speech import Draft, Fact, Voice
-from sandbox.company.truth import TruthDuplicate
+from sandbox.company.speech import Draft, Fact, Voice, dress, fact_for, say
+from sandbox.company.truth import TruthContact, TruthDuplicate
 from sandbox.company.world import Contact, World, iso
 from sandbox.records import SeedObject, SeedUnsubscribe
 
@@ -88,31 +88,26 @@ def odd_mail(world: World) -> None:
                 _forward(world, thread, contact, at, draft)
 
 
-def _forward(world: World, thread: object, contact: Contact, at: object, draft: Draft) -> None:
+def _forward(world: World, thread: Thread, contact: Contact, at: datetime, draft: Draft) -> None:
     """A customer forwards a colleague's remark: the colleague's words, at second hand."""
-    from datetime import datetime
-
-    from sandbox.company.mail import Thread, contact_signature
-    from sandbox.company.speech import fact_for, say
-
-    assert isinstance(thread, Thread) and isinstance(at, datetime)
     account = contact.account
     assert account is not None
     others = [c for c in account.contacts if c is not contact]
     colleague = world.pick(others) if others else contact
+    context = base_context(world, thread)
     predicate = world.weighted({"pain": 4.0, "need": 4.0, "budget": 2.0, "timeline": 2.0, "objection": 2.0, "tech_in_use": 1.0})
     fact = fact_for(world, account, colleague, predicate, at.date())
-    sentence = say(world, fact, Voice(colleague.register)) if fact else None
+    sentence = say(world, replace(fact, context=context | fact.context), Voice(colleague.register)) if fact else None
     sent = at - timedelta(hours=3 + 20 * world.rng.random())
-    inner = [world.bank.say("filler", world.text, {"me": colleague.first, "co": account.short, "city": account.city, "our": thread.seller.first_name})]
-    inner[0] = inner[0][0].upper() + inner[0][1:] + ("" if inner[0][-1] in ".?!" else ".")
+    inner = [dress(world, world.bank.say("filler", world.text, context), Voice("bare"))]
     if fact and sentence:
         inner.append(sentence)
         draft.facts.append((fact, sentence))
+    signature = contact_signature(world, colleague).replace(colleague.headcount_line, "").rstrip()
     text = (
         f"{world.bank.say('forward.note', world.text, {'our': thread.seller.first_name, 'colleague': colleague.first})}\n\n{contact.first}\n\n---------- Forwarded message ---------\n"
         f"From: {colleague.name} <{colleague.email}>\nDate: {sent:%a, %d %b %Y at %H:%M}\nSubject: {thread.subject}\nTo: {contact.name} <{contact.email}>\n\n"
-        f"{' '.join(inner)}\n\n{contact_signature(world, colleague)}"
+        f"{' '.join(inner)}\n\n{signature}"
     )
     send(world, thread, text, at, incoming=True, draft=draft, quote=False, subject=f"Fwd: {thread.subject}", direction="FORWARDED_EMAIL")
 
@@ -137,8 +132,6 @@ def copies(world: World, count: int) -> None:
         if contact.account and rng.random() < 0.75:
             world.link("contacts", twin, "companies", contact.account.id)
         world.truth.duplicates.append(TruthDuplicate("contacts", contact.id, twin))
-        from sandbox.company.truth import TruthContact
-
         world.truth.contacts.append(TruthContact(twin, contact.account.id if contact.account else None, contact.persona, contact.seniority, contact.function, False, None, round(contact.intent, 4)))
     for contact in people[count:]:
         _merge(world, rng, by_id[contact.id], "contacts", "lastmodifieddate")

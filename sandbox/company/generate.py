@@ -52,14 +52,16 @@ def generate(contacts: int = 8000, seed: int = 7, as_of: date = AS_OF, phrases: 
     deals = draw_deals(world)
     draw_consent(world)
     run_outreach(world)
+    wanted = round(contacts * EMAILS_PER_CONTACT) - hostile_mails(world)
     for deal in deals:
-        deal_threads(world, deal)
+        if world.emails_made < wanted:  # only a tiny sample has more deals than mail
+            deal_threads(world, deal)
     voices_of_the_churned(world)
     odd_mail(world)
     draw_calls(world, deals)
     past_meetings(world, deals)
     notes_and_tasks(world, deals)
-    other_threads(world, round(contacts * EMAILS_PER_CONTACT) - hostile_mails(world))
+    other_threads(world, wanted)
     coming_meetings(world, deals)
     hostile_mail(world)
     spoil(world)

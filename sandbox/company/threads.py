@@ -101,7 +101,7 @@ def write_ours(world: World, thread: Thread, topic: str, at: datetime, *, first:
     if not foreign:
         if rng.random() < 0.5:
             paragraphs.append(bank.say("ours.middle", world.text, context))
-        if not first and rng.random() < 0.3:
+        if not first and rng.random() < 0.16:
             sentence = dress(world, bank.say("commitment.ours", world.text, context), Voice("bare"))
             draft.facts.append((Fact("commitment", "ours", "commitment.ours", side="ours"), sentence))
             paragraphs.append(sentence)
