@@ -31,7 +31,9 @@ def test_the_store_and_the_truth_hold_what_was_generated(written: Path) -> None:
     made = generate(120)
     with Store.open(written / "crm.sqlite") as store:
         for table in ("contacts", "companies", "deals", "emails", "calls", "meetings", "notes", "tasks"):
-            kept = store.connection.execute("select count(*) from objects where object_type = ?", (table,)).fetchone()[0]
+            kept = store.connection.execute("select count(*) from objects where object_type = ?", (table,)).fetchone()[
+                0
+            ]
             assert kept == sum(o.object_type == table for o in made.crm.objects)
     for table in TABLES:
         assert count(written / "truth.duckdb", table) == len(getattr(made.truth, table))
@@ -58,17 +60,22 @@ def test_a_day_changes_its_share_of_contacts_and_says_so_in_the_truth(written: P
     assert sum(done.contacts.values()) == 30
     assert done.emails == done.contacts["mail"] > 0
     with Store.open(crm) as store:
-        changed = store.connection.execute("select id from objects where object_type = 'contacts' and updated_at > ?", (newest,)).fetchall()
+        changed = store.connection.execute(
+            "select id from objects where object_type = 'contacts' and updated_at > ?", (newest,)
+        ).fetchall()
         assert len(changed) == 30
         arrived = {
             str(row[0]): (row[1], row[2])
             for row in store.connection.execute(
-                "select id, json_extract(properties, '$.hs_email_text'), created_at from objects where object_type = 'emails' and created_at > ?", (newest,)
+                "select id, json_extract(properties, '$.hs_email_text'), created_at from objects where object_type = 'emails' and created_at > ?",
+                (newest,),
             )
         }
         assert len(arrived) == done.emails
         assert all(created <= store.now_ms() for _, created in arrived.values())
-        linked = store.connection.execute("select count(distinct from_id) from associations where from_type = 'emails' and to_type = 'contacts'").fetchone()[0]
+        linked = store.connection.execute(
+            "select count(distinct from_id) from associations where from_type = 'emails' and to_type = 'contacts'"
+        ).fetchone()[0]
         assert linked >= done.emails
         sources = {row[0] for row in store.connection.execute("select distinct source from journal")}
         assert sources == {"CRM_UI", "INTEGRATION"}

@@ -105,7 +105,7 @@ def test_a_reader_that_knows_the_truth_is_perfect(
     assert found.superseded.total > 0
     assert all(trap.hits == 0 for trap in found.traps)
     assert sum(trap.total for trap in found.traps) > 10
-    assert not found.examples
+    assert not found.errors
     assert classes.accuracy == classes.macro_f1 == 1
 
 

@@ -93,7 +93,7 @@ def as_person(room: Desk, object_type: str, method: str, path: str, body: Any = 
 UPDATE = When("batch/update")
 
 
-# lost answers -----------------------------------------------------------------------------------------------------------
+# lost answers ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_wrong_token_stops_before_anything_and_a_right_one_goes_on(room: Desk)
     assert write(room).counts == {"applied": 6}
 
 
-# refusals ---------------------------------------------------------------------------------------------------------------
+# refusals -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_property_archived_under_our_hands_is_refused_with_the_reason_and_nothing_else_is_lost(room: Desk) -> None:
@@ -225,7 +225,7 @@ def test_a_field_that_keeps_failing_is_set_aside_until_released(room: Desk) -> N
     assert room.plan(rows).counts["decision"] == {"require_approval": 1}
 
 
-# people in between ------------------------------------------------------------------------------------------------------
+# people in between ----------------------------------------------------------------------------------------------------
 
 
 def test_a_human_edit_right_after_our_write_stays_and_is_reported(room: Desk) -> None:
@@ -252,7 +252,7 @@ def test_a_crm_that_accepts_and_keeps_nothing_is_found_out(room: Desk, fault: Sw
     assert (report.counts, report.exit_code) == ({"ignored": 2}, 6)
 
 
-# two at once ------------------------------------------------------------------------------------------------------------
+# two at once ----------------------------------------------------------------------------------------------------------
 
 
 def test_while_another_holds_the_lease_nothing_is_written(room: Desk) -> None:
@@ -279,7 +279,7 @@ def test_a_fenced_applier_stops_before_its_next_write(room: Desk) -> None:
     assert write(room).counts == {"applied": 6}
 
 
-# kill -9 ----------------------------------------------------------------------------------------------------------------
+# kill -9 --------------------------------------------------------------------------------------------------------------
 
 CHILD = """
 import os, signal, sys

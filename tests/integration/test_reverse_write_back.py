@@ -58,7 +58,7 @@ def undo(room: Desk, run: str | None = None, **more: Any) -> Any:
     )
 
 
-# plan -------------------------------------------------------------------------------------------------------------------
+# plan -----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_plan_counts_decides_and_says_what_waits(room: Desk) -> None:
@@ -120,7 +120,7 @@ def test_planning_before_crm_setup_says_what_to_do(tmp_path: Path) -> None:
         assert "crm setup" in error.value.todo
 
 
-# apply ------------------------------------------------------------------------------------------------------------------
+# apply ----------------------------------------------------------------------------------------------------------------
 
 
 def test_apply_writes_exactly_the_plan_and_only_once(room: Desk) -> None:
@@ -236,7 +236,7 @@ def test_when_the_audit_cannot_be_written_nothing_is_sent(room: Desk, monkeypatc
     assert write(room).counts == {"applied": 8}
 
 
-# what makes a plan stale ------------------------------------------------------------------------------------------------
+# what makes a plan stale ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_property_whose_options_changed_in_the_crm_makes_the_plan_stale(room: 
     assert error.value.exit_code == 4 and room.journal() == []
 
 
-# guards -----------------------------------------------------------------------------------------------------------------
+# guards ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_shrunken_source_stops_the_plan_until_a_person_accepts_it_by_name(room: Desk) -> None:
@@ -348,7 +348,7 @@ def test_scores_that_jump_are_a_brake(room: Desk) -> None:
     assert room.plan([*calm[:2], jump]).tripped == ("max_score_movement_share",)
 
 
-# people -----------------------------------------------------------------------------------------------------------------
+# people ---------------------------------------------------------------------------------------------------------------
 
 
 def test_a_human_edit_between_plan_and_apply_wins(room: Desk) -> None:
@@ -377,7 +377,7 @@ def test_a_human_edit_before_the_plan_waits_for_a_person_and_is_restored_only_if
     assert (room.value(1, SCORE), room.value(2, SCORE)) == ("80", "6")
 
 
-# rollback ---------------------------------------------------------------------------------------------------------------
+# rollback -------------------------------------------------------------------------------------------------------------
 
 
 def test_rollback_restores_every_field_and_human_edits_survive_both(room: Desk) -> None:
@@ -432,7 +432,7 @@ def test_rollback_touches_nobody_who_opted_out_meanwhile(room: Desk) -> None:
     assert (room.value(1, SCORE), room.value(2, SCORE)) == ("61", None)
 
 
-# looking again ----------------------------------------------------------------------------------------------------------
+# looking again --------------------------------------------------------------------------------------------------------
 
 
 def test_verify_says_what_still_holds_and_who_changed_the_rest(room: Desk) -> None:
@@ -445,7 +445,7 @@ def test_verify_says_what_still_holds_and_who_changed_the_rest(room: Desk) -> No
     assert [(d["record_id"], d["property"]) for d in found.differences] == [("1", SCORE)]
 
 
-# the properties ---------------------------------------------------------------------------------------------------------
+# the properties -------------------------------------------------------------------------------------------------------
 
 
 def test_crm_setup_shows_then_creates_then_has_nothing_to_do(tmp_path: Path) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,10 +16,11 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
+from nightdesk.errors import NightdeskError
 from sandbox.crm.clock import ManualClock
 from sandbox.crm.faults import Answer, Delay, Drop, Script, When
 from sandbox.crm.limits import UNLIMITED, Limits
-from sandbox.crm.server import RunningSandbox, running
+from sandbox.crm.server import RunningSandbox, running, serve
 from sandbox.crm.tiny import AS_OF, tiny_store
 
 CONTACTS = "/crm/v3/objects/contacts"
@@ -536,3 +541,34 @@ def test_a_person_edits_a_property_on_the_record_page(served: tuple[httpx.Client
     foreign = httpx.post(form, data={"property": "jobtitle", "value": "x"}, headers={"Origin": "https://evil.example"})
     assert foreign.status_code == 403
     assert [row[5] for row in journal(sandbox_.store)] == ["VP Logistics"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_served_sandbox_ends_cleanly_when_told_to(tmp_path: Path, sent: signal.Signals) -> None:
+    path = tiny_store(tmp_path / "crm.sqlite")
+    script = (
+        "import sys; from sandbox.crm.server import serve;"
+        "serve(sys.argv[1], port=0, on_start=lambda url: print(url, flush=True)); print('ended')"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                answer = httpx.get(f"{url}{CONTACTS}", headers={"Authorization": "Bearer sandbox-token"})
+                break
+            except httpx.ConnectError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        process.send_signal(sent)
+        rest = process.stdout.read()
+    assert (answer.status_code, process.returncode, rest.strip()) == (200, 0, "ended")
+
+
+def test_a_port_that_is_taken_is_one_clear_error(tmp_path: Path) -> None:
+    path = tiny_store(tmp_path / "crm.sqlite")
+    with running(path) as served:
+        port = int(served.url.rpartition(":")[2])
+        with pytest.raises(NightdeskError, match="cannot listen"):
+            serve(path, port=port)

@@ -46,7 +46,7 @@ WELL_FORMED: dict[str, Any] = {
                 "associations": [{"to": {"id": "501"}, "types": [SPEC]}],
             }
         ],
-        "properties": {"jobtitle": "x", "hs_lead_status": "NEW"},
+        "properties": {"jobtitle": "x", "hs_lead_status": "NEW", "hs_timestamp": "1"},
         "associations": [{"to": {"id": "501"}, "types": [SPEC]}],
         "name": "x_z", "label": "X", "type": "enumeration", "fieldType": "select", "groupName": "contactinformation",
         "options": [{"label": "A", "value": "A"}],

@@ -245,7 +245,7 @@ def test_a_wrong_token_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_something_that_is_not_hubspot_is_one_clear_error(tmp_path: Path) -> None:
     with bench(tmp_path, company()) as it:
-        with pytest.raises(NightdeskError, match="probably not a HubSpot API|refused a request") as caught:
+        with pytest.raises(NightdeskError, match=r"probably not a HubSpot API|refused a request") as caught:
             it.load(base_path="/records/v3")
         assert "base_path" in caught.value.todo
         assert it.ask("select count(*) from hubspot.contacts") == [(0,)]

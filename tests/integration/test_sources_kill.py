@@ -41,7 +41,8 @@ if point in ("statement", "complete"):
     patched(*{"statement": (DuckDbSqlClient, "execute_query"), "complete": (Load, "complete_package")}[point])
 
 progress = (lambda stream, rows: tick()) if point == "page" else None
-settings = HubSpotSettings(base_url=url, token=SecretStr("sandbox-token"), requests_per_10s=100000, searches_per_second=1000)
+fast = {"requests_per_10s": 100000, "searches_per_second": 1000}
+settings = HubSpotSettings(base_url=url, token=SecretStr("sandbox-token"), **fast)
 load(settings, Path(raw), Path(pipelines), progress)
 """
 

@@ -117,7 +117,7 @@ def test_approval_beats_auto_and_the_smallest_id_is_named() -> None:
     assert in_sql([{**dict.fromkeys(COLUMNS), "risk": "low"}], some) == [("require_approval", "b")]
 
 
-# the project's own policy -----------------------------------------------------------------------------------------------
+# the project's own policy ---------------------------------------------------------------------------------------------
 
 GOOD = {
     **dict.fromkeys(COLUMNS),

@@ -74,7 +74,7 @@ def test_limits_and_options() -> None:
     assert not same(None, "0") and same(None, "") and not same("", "a")
 
 
-# digests ----------------------------------------------------------------------------------------------------------------
+# digests --------------------------------------------------------------------------------------------------------------
 
 SCALARS = st.none() | TEXT.filter(lambda text: "\x00" not in text)
 
@@ -116,7 +116,7 @@ def test_every_column_of_an_operation_is_sealed() -> None:
     assert sorted(columns) == sorted(["plan_id", *OP_COLUMNS])
 
 
-# halving ----------------------------------------------------------------------------------------------------------------
+# halving --------------------------------------------------------------------------------------------------------------
 
 
 @given(st.integers(1, 100).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1), max_size=6))))

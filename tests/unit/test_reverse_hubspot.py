@@ -133,7 +133,7 @@ def test_dated_paths_are_supported() -> None:
     assert dated.object_path("contacts", "/batch/read") == "/crm/objects/2026-03/contacts/batch/read"
 
 
-# the partition rule -----------------------------------------------------------------------------------------------------
+# the partition rule ---------------------------------------------------------------------------------------------------
 
 
 def states(body: dict[str, Any]) -> list[str]:
@@ -168,7 +168,7 @@ def test_in_both_lists_or_an_error_without_address_is_unknown() -> None:
     assert (outcome.state, outcome.message) == ("unknown", "something failed")
 
 
-# the adapter ------------------------------------------------------------------------------------------------------------
+# the adapter ----------------------------------------------------------------------------------------------------------
 
 
 def test_the_adapter_refuses_what_is_not_ours_before_any_request() -> None:

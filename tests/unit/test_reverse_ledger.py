@@ -152,7 +152,7 @@ def test_export_can_be_checked_by_others(chain: Con, tmp_path: Path) -> None:
     assert all(a["hash"] == b["prev_hash"] for a, b in zip(entries, entries[1:], strict=False))
 
 
-# lease ------------------------------------------------------------------------------------------------------------------
+# lease ----------------------------------------------------------------------------------------------------------------
 
 
 def test_one_holds_the_lease_and_tokens_only_grow(con: Con, clock: ManualTime) -> None:
@@ -195,7 +195,7 @@ def test_the_lease_of_a_dead_process_is_free_at_once(con: Con, clock: ManualTime
     assert acquire(con, "apply:hubspot", clock).token == 2
 
 
-# names ------------------------------------------------------------------------------------------------------------------
+# names ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
