@@ -20,7 +20,7 @@ from anyio import to_thread
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from enrich import runner_queue
-from enrich.agents.protocol import AgentRequest, AgentResponse
+from enrich.agents.protocol import AgentRequest, AgentResponse, OutlivesDrains
 from enrich.hashing import attempt_id
 from enrich.runner_check import add_checked
 from enrich.spool import SpoolLine
@@ -102,8 +102,9 @@ class Pipeline:
         except BaseExceptionGroup as group:
             raise _first(group) from group
         finally:
-            with anyio.CancelScope(shield=True):
-                await self.agent.aclose()
+            if not (isinstance(self.agent, OutlivesDrains) and self.agent.outlives_drains):
+                with anyio.CancelScope(shield=True):
+                    await self.agent.aclose()
         if self._signal is not None:
             done = f"{self._done:,} of {self.due:,} answered and kept; run the same command again to go on"
             raise KeyboardInterrupt(done) if self._signal == signal.SIGINT else SystemExit(128 + self._signal)

@@ -150,3 +150,16 @@ class HasRemarks(Protocol):
     def take_remarks(self) -> list[str]:
         """One line each; told once."""
         ...
+
+
+@runtime_checkable
+class OutlivesDrains(Protocol):
+    """An agent whose helpers are dear to start and bound to no event loop (worker processes).
+
+    The runner does not close it after a drain; it ends with the process, or when its owner closes it.
+    """
+
+    @property
+    def outlives_drains(self) -> bool:
+        """True to be left open."""
+        ...

@@ -250,6 +250,16 @@ def test_an_agent_that_breaks_is_one_clear_error(desk: Desk) -> None:
         desk.drain(desk.agent(answer=answer))
 
 
+def test_an_agent_whose_helpers_are_dear_is_left_open(desk: Desk) -> None:
+    class Dear(FakeAgent):
+        outlives_drains = True
+
+    write_warehouse(desk.warehouse, some_rows(2))
+    agent = Dear(desk.folder / "journal")
+    desk.drain(agent)
+    assert agent.closed == 0
+
+
 def test_an_agent_that_forgets_a_request_leaves_no_hole(desk: Desk) -> None:
     class Forgetful(FakeAgent):
         async def ask(self, requests):  # type: ignore[no-untyped-def]
