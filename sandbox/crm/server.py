@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -146,8 +147,23 @@ def _server(store: Store, options: Any) -> uvicorn.Server:
             self.app_state = {**self.app_state, "transport": transport}
             super().connection_made(transport)  # type: ignore[arg-type]
 
+    class Server(uvicorn.Server):
+        """Ends by returning: uvicorn would raise the signal again, and the store would not be closed."""
+
+        @contextmanager
+        def capture_signals(self) -> Generator[None]:
+            if threading.current_thread() is not threading.main_thread():
+                yield
+                return
+            before = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for sig, handler in before.items():
+                    signal.signal(sig, handler)
+
     config = uvicorn.Config(
         build_app(store, options), http=Protocol, lifespan="off", access_log=False, log_level="warning",
         timeout_keep_alive=75, timeout_graceful_shutdown=3,
     )  # fmt: skip
-    return uvicorn.Server(config)
+    return Server(config)

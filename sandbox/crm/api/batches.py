@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.crm import catalog
-from sandbox.crm.api.call import Call, Reply, batch_reply, externals, record_id, refused
+from sandbox.crm.api.call import Call, Reply, batch_reply, externals, id_property, record_id, refused
 from sandbox.crm.api.objects import (
     association_specs,
     check_input,
@@ -36,9 +36,9 @@ def batch_read(call: Call) -> Reply:
     body = call.json()
     with_history = call.strings("propertiesWithHistory")
     inputs = call.inputs(50 if with_history else 100)
-    id_property = body.get("idProperty") or None
+    unique_name = id_property(body)
     keys = list(dict.fromkeys(str(item.get("id", "")).strip() for item in inputs))
-    records, missing = _lookup(call, keys, id_property, archived=call.flag("archived"))
+    records, missing = _lookup(call, keys, unique_name, archived=call.flag("archived"))
     unique = list({record.id: record for record in records.values()}.values())
     results = present_all(
         call.store, call.object_type, unique, properties=call.strings("properties"), with_history=with_history
@@ -49,12 +49,12 @@ def batch_read(call: Call) -> Reply:
 def batch_update(call: Call) -> Reply:
     """POST batch/update."""
     inputs = call.inputs()
-    id_property = _id_property(inputs)
-    if id_property == "email":
+    unique_name = _id_property(inputs)
+    if unique_name == "email":
         raise invalid("idProperty email is a non-unique 0-1 property and cannot be used in batch update")
     keys = _keys(inputs)
     with call.store.writing(call.origin, at=from_ms(call.now)) as writer:
-        records, _ = _lookup(call, keys, id_property, archived=False)
+        records, _ = _lookup(call, keys, unique_name, archived=False)
 
         def one(item: Input, key: str) -> dict[str, Any]:
             record = records.get(key)
@@ -89,26 +89,26 @@ def batch_create(call: Call) -> Reply:
 def batch_upsert(call: Call) -> Reply:
     """POST batch/upsert: by a unique property; each result says whether it is `new`."""
     inputs = call.inputs()
-    id_property = _id_property(inputs)
-    if id_property is None or id_property == "hs_object_id":
+    unique_name = _id_property(inputs)
+    if unique_name is None or unique_name == "hs_object_id":
         raise invalid("batch upsert needs an idProperty that names a unique property")
-    require_unique(call.store, call.object_type, id_property)
-    definition = call.store.definitions(call.object_type)[id_property]
+    require_unique(call.store, call.object_type, unique_name)
+    definition = call.store.definitions(call.object_type)[unique_name]
     keys = _keys(inputs)
     with call.store.writing(call.origin, at=from_ms(call.now)) as writer:
-        records, _ = _lookup(call, [key.lower() for key in keys], id_property, archived=False)
+        records, _ = _lookup(call, [key.lower() for key in keys], unique_name, archived=False)
 
         def one(item: Input, key: str) -> dict[str, Any]:
             record = records.get(key.lower())
             try:
                 value = check_value(definition, key, externals(call.store))
             except ValueRefused as error:
-                raise refused([Problem(id_property, error.code, error.message)]) from error
+                raise refused([Problem(unique_name, error.code, error.message)]) from error
             clean = _clean(call, item, record)
             if record is not None:
                 writer.update(record, clean)
                 return written(call, record, clean) | {"new": False}
-            clean = {id_property: value} | clean
+            clean = {unique_name: value} | clean
             require_mandatory(call.object_type, clean)
             made = writer.create(call.object_type, clean)
             return written(call, made, clean) | {"new": True}
@@ -176,22 +176,22 @@ def _keys(inputs: list[Input]) -> list[str]:
 
 
 def _id_property(inputs: list[Input]) -> str | None:
-    names = {item.get("idProperty") or None for item in inputs}
+    names = {id_property(item) for item in inputs}
     if len(names) != 1:
         raise invalid("All inputs of a batch must use the same idProperty")
     return names.pop()
 
 
 def _lookup(
-    call: Call, keys: list[str], id_property: str | None, *, archived: bool
+    call: Call, keys: list[str], unique_name: str | None, *, archived: bool
 ) -> tuple[dict[str, Record], list[str]]:
     """Records by the key they were asked with (merges followed, one object per record), and the keys nobody has."""
     store, object_type = call.store, call.object_type
-    if id_property in (None, "hs_object_id"):
+    if unique_name in (None, "hs_object_id"):
         numbers = {key: number for key in keys if (number := record_id(key)) is not None}
     else:
-        require_unique(store, object_type, id_property)
-        by_value = store.find_unique(object_type, id_property, [key.lower() for key in keys])
+        require_unique(store, object_type, unique_name)
+        by_value = store.find_unique(object_type, unique_name, [key.lower() for key in keys])
         numbers = {key: by_value[key.lower()] for key in keys if key.lower() in by_value}
     found = store.get_many(object_type, numbers.values())
     merged = [number for number, record in found.items() if record.merged_into is not None]

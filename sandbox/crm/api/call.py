@@ -124,6 +124,18 @@ def record_id(raw: Any) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
 
 
+def id_property(body: Mapping[str, Any]) -> str | None:
+    """The `idProperty` of a body or an input; None when it is not given.
+
+    Raises:
+        ApiError: 400, it is not a string.
+    """
+    found = body.get("idProperty") or None
+    if found is not None and not isinstance(found, str):
+        raise invalid("Invalid input JSON: idProperty must be a string")
+    return found
+
+
 def batch_reply(
     call: Call, results: list[dict[str, Any]], errors: list[dict[str, Any]], *, success: int = 200
 ) -> Reply:

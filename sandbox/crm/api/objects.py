@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox.crm import catalog
-from sandbox.crm.api.call import Call, Reply, association_types, externals, record_id, refused
+from sandbox.crm.api.call import Call, Reply, association_types, externals, id_property, record_id, refused
 from sandbox.crm.api.present import present, present_all, shown_properties
 from sandbox.crm.associations import AssociationRow
 from sandbox.crm.clock import from_ms
@@ -104,7 +104,7 @@ def erase_object(call: Call) -> Reply:
     """POST /objects/{type}/gdpr-delete: gone for good."""
     body = call.json()
     with call.store.writing(call.origin, at=from_ms(call.now)) as writer:
-        record = find(call.store, call.object_type, body.get("objectId"), body.get("idProperty"))
+        record = find(call.store, call.object_type, body.get("objectId"), id_property(body))
         if record is None:
             raise not_found()
         writer.erase(record)
@@ -127,21 +127,21 @@ def search_objects(call: Call) -> Reply:
 # -- shared with the batch handlers -----------------------------------------------------------------------------------
 
 
-def find(store: Store, object_type: str, raw_id: Any, id_property: str | None) -> Record | None:
+def find(store: Store, object_type: str, raw_id: Any, unique_name: str | None) -> Record | None:
     """The record of an id or a unique value, merges followed; None when there is none.
 
     Raises:
-        ApiError: 400, `id_property` is not a unique property.
+        ApiError: 400, `unique_name` is not a unique property.
     """
-    if id_property in (None, "", "hs_object_id"):
+    if unique_name in (None, "", "hs_object_id"):
         number = record_id(raw_id)
         record = None if number is None else store.get(object_type, number)
         if record is not None and record.merged_into is not None:
             record = store.get(object_type, store.survivor_ids(object_type, [record.id])[record.id])
         return record
-    require_unique(store, object_type, id_property)
+    require_unique(store, object_type, unique_name)
     value = str(raw_id).strip().lower()
-    number = store.find_unique(object_type, id_property, [value]).get(value)
+    number = store.find_unique(object_type, unique_name, [value]).get(value)
     return None if number is None else store.get(object_type, number)
 
 
