@@ -15,9 +15,6 @@ from sandbox.evaluation.reading import rows
 if TYPE_CHECKING:
     import duckdb
 
-EXAMPLES_PER_KIND = 4
-WORST_PREDICATES = 6
-
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -207,7 +204,7 @@ def judge(readings: Readings) -> results.Facts:
             matched=len(in_hostile.matched),
             spurious=len(in_hostile.spurious),
         ),
-        examples=_examples(by_predicate, compared, dict((fact.id, where) for fact, where in spurious)),
+        errors=_errors(compared, {fact.id: where for fact, where in spurious}),
     )
 
 
@@ -340,38 +337,26 @@ def _spurious_where(
     ]
 
 
-def _examples(
-    by_predicate: Sequence[results.PredicateScore], compared: Matching, where: Mapping[str, str]
-) -> tuple[results.Example, ...]:
-    """A few errors of the predicates with most of them, so that a person can see what kind of error it is."""
-    worst = sorted(by_predicate, key=lambda line: (-(line.planted + line.found - 2 * line.matched), line.name))
-    shown = [line.name for line in worst[:WORST_PREDICATES]]
-    everything: list[results.Example] = []
+def _errors(compared: Matching, where: Mapping[str, str]) -> tuple[results.Error, ...]:
+    """Every error with its words, so that a person can see what kind of error it is."""
+    found: list[results.Error] = []
     for kind, pairs in (("wrong_value", compared.wrong_value), ("wrong_polarity", compared.wrong_polarity)):
-        everything += [
-            _example(kind, pair.planted, _said(pair.planted), _said(pair.found), pair.found.quote) for pair in pairs
+        found += [
+            _error(kind, pair.planted, _said(pair.planted), _said(pair.found), pair.found.quote) for pair in pairs
         ]
-    everything += [_example("missed", fact, _said(fact), None, fact.quote) for fact in compared.missed]
-    everything += [
-        _example("spurious", fact, None, _said(fact), fact.quote, where.get(fact.id)) for fact in compared.spurious
-    ]
-    kept: Counter[tuple[str, str]] = Counter()
-    chosen: list[results.Example] = []
-    for example in sorted(everything, key=lambda item: (item.predicate, item.kind, item.document_id, item.quote)):
-        kept[example.predicate, example.kind] += 1
-        if example.predicate in shown and kept[example.predicate, example.kind] <= EXAMPLES_PER_KIND:
-            chosen.append(example)
-    return tuple(sorted(chosen, key=lambda item: (shown.index(item.predicate), item.kind)))
+    found += [_error("missed", fact, _said(fact), None, fact.quote) for fact in compared.missed]
+    found += [_error("spurious", fact, None, _said(fact), fact.quote, where.get(fact.id)) for fact in compared.spurious]
+    return tuple(sorted(found, key=lambda error: (error.predicate, error.kind, error.document_id, error.quote)))
 
 
 def _said(fact: Fact) -> str:
     return f"{fact.value} ({fact.polarity})"
 
 
-def _example(
+def _error(
     kind: str, fact: Fact, planted: str | None, found: str | None, quote: str, where: str | None = None
-) -> results.Example:
-    return results.Example(
+) -> results.Error:
+    return results.Error(
         kind=kind,
         predicate=fact.predicate,
         document_id=fact.document_id,

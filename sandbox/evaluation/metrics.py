@@ -129,14 +129,10 @@ def auc(scores: Sequence[float] | Floats, labels: Sequence[bool] | Bools) -> flo
     truth = np.asarray(labels, dtype=bool)
     if truth.all() or not truth.any():
         return None
-    return _roc_auc(truth, np.asarray(scores, dtype=float))
-
-
-def _roc_auc(truth: Bools, scores: Floats, weight: Floats | None = None) -> float:
     from sklearn import metrics as sklearn_metrics
 
     area: Any = sklearn_metrics.roc_auc_score  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return float(area(truth, scores, sample_weight=weight))
+    return float(area(truth, np.asarray(scores, dtype=float)))
 
 
 def auc_interval(
@@ -167,6 +163,8 @@ def auc_interval(
     values, truth = np.asarray(scores, dtype=float), np.asarray(labels, dtype=bool)
     if truth.all() or not truth.any():
         return None
+    _, rank = np.unique(values, return_inverse=True)
+    ranks = int(rank.max()) + 1
     _, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     count = int(member.max()) + 1
     generator = np.random.default_rng(seed)
@@ -174,9 +172,13 @@ def auc_interval(
     for _ in range(resamples):
         # How often each group was drawn is the weight of its members.
         weight = np.bincount(generator.integers(0, count, size=count), minlength=count)[member].astype(float)
-        if weight[truth].sum() and weight[~truth].sum():
-            kept = weight > 0
-            drawn.append(_roc_auc(truth[kept], values[kept], weight[kept]))
+        positive = np.bincount(rank[truth], weight[truth], minlength=ranks)
+        negative = np.bincount(rank[~truth], weight[~truth], minlength=ranks)
+        pairs = float(positive.sum() * negative.sum())
+        if pairs:
+            # Weighted AUC: a thousand draws are too many for scikit-learn's checks of every call.
+            below = np.cumsum(negative) - negative
+            drawn.append(float((positive * (below + negative / 2)).sum()) / pairs)
     if not drawn:
         return None
     tail = (1 - CONFIDENCE) / 2

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sandbox.evaluation import charts, history, results, terminal
 
+WORST_PREDICATES = 8
+ERRORS_SHOWN = 4  # of each kind; all of them are in report.json
 TEMPLATE = Path(__file__).parent / "page.html.j2"
 
 
@@ -25,6 +28,8 @@ def render(report: results.Report, comparable: Sequence[Mapping[str, Any]]) -> s
     environment.filters["percent"] = terminal.percent
     environment.filters["number"] = terminal.number
     before = comparable[-2] if len(comparable) > 1 else None
+    costly = _costly(report.facts)
+    confused = Counter((error.planted, error.found) for error in report.replies.errors)
     drawn = {
         "facts": charts.facts(report.facts),
         "confusion": charts.confusion(report.replies),
@@ -40,6 +45,33 @@ def render(report: results.Report, comparable: Sequence[Mapping[str, Any]]) -> s
         before=before,
         changes=history.changes(before, report),
         worst=terminal.worst_predicates(report.facts),
+        fact_errors=_first(
+            sorted(
+                (error for error in report.facts.errors if error.predicate in costly),
+                key=lambda error: (costly.index(error.predicate), error.kind),
+            ),
+            lambda error: f"{error.predicate} {error.kind}",
+        ),
+        reply_errors=_first(
+            sorted(report.replies.errors, key=lambda error: -confused[error.planted, error.found]),
+            lambda error: f"{error.planted} {error.found}",
+        ),
         # Drawn by our own process from numbers and policy words, already escaped as SVG text.
         charts={name: Markup(drawing) for name, drawing in drawn.items()},
     )
+
+
+def _costly(found: results.Facts) -> list[str]:
+    """The predicates with most errors, most first."""
+    worst = sorted(found.by_predicate, key=lambda line: (2 * line.matched - line.planted - line.found, line.name))
+    return [line.name for line in worst[:WORST_PREDICATES]]
+
+
+def _first(errors: Iterable[results.Error], kind: Callable[[results.Error], str]) -> list[results.Error]:
+    seen: Counter[str] = Counter()
+    kept: list[results.Error] = []
+    for error in errors:
+        seen[kind(error)] += 1
+        if seen[kind(error)] <= ERRORS_SHOWN:
+            kept.append(error)
+    return kept

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 SILENCE = "no answer"
 STOPS = frozenset({"hard_no", "unsubscribe"})  # both mean: never write again; policies/suppression.yml acts on either
-EXAMPLES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +67,8 @@ def judge(replies: Sequence[Reply], names: Sequence[str]) -> results.Replies:
     matrix = confusion(pairs, columns)
     counts = class_counts(pairs, names)
     wrong = [reply for reply in replies if reply.truth != reply.said]
-    often = sorted(
-        {(reply.truth, reply.said or SILENCE) for reply in wrong}, key=lambda pair: (-pairs.count(pair), pair)
-    )
-    examples = [
-        results.Example(
+    errors = [
+        results.Error(
             kind="confused",
             predicate="reply_class",
             document_id=reply.document_id,
@@ -80,8 +76,7 @@ def judge(replies: Sequence[Reply], names: Sequence[str]) -> results.Replies:
             found=reply.said or SILENCE,
             quote=reply.text,
         )
-        for pair in often
-        for reply in [reply for reply in wrong if (reply.truth, reply.said or SILENCE) == pair][:2]
+        for reply in wrong
     ]
     stops = [reply for reply in replies if reply.truth in STOPS]
     others = [reply for reply in replies if reply.truth not in STOPS]
@@ -95,5 +90,5 @@ def judge(replies: Sequence[Reply], names: Sequence[str]) -> results.Replies:
         matrix=tuple(tuple(row) for row in matrix[: len(names)]),
         stop_recall=results.rate("stops recognised", sum(reply.said in STOPS for reply in stops), len(stops)),
         false_stops=results.rate("others silenced", sum(reply.said in STOPS for reply in others), len(others)),
-        examples=tuple(examples[:EXAMPLES]),
+        errors=tuple(sorted(errors, key=lambda error: (error.planted or "", error.found or "", error.document_id))),
     )

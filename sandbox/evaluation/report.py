@@ -91,4 +91,4 @@ def keep(out: Console, report: results.Report, folder: Path) -> None:
     for part in terminal.parts(report, earlier[-1] if earlier else None):
         out.print(part)
         out.print()
-    out.print(f"The same with charts and examples: {folder / HTML_FILE}; as data: {folder / JSON_FILE}")
+    out.print(f"The same with charts and the errors themselves: {folder / HTML_FILE}; as data: {folder / JSON_FILE}")

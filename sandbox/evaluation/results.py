@@ -49,10 +49,10 @@ class PredicateScore(Score):
     spurious: int
 
 
-class Example(Result):
+class Error(Result):
     """One error, to be looked at: `planted` is null for a spurious fact, `found` for a missed one."""
 
-    kind: str  # missed | spurious | wrong_value | wrong_polarity
+    kind: str  # missed | spurious | wrong_value | wrong_polarity | confused (a reply)
     predicate: str
     document_id: str
     planted: str | None
@@ -91,7 +91,7 @@ class Facts(Result):
     spurious_where: dict[str, int]
     denials_read: int  # denied traps read as denials: right, planted as nothing, so counted as nothing
     hostile: HostileFacts
-    examples: tuple[Example, ...]
+    errors: tuple[Error, ...]
 
 
 class Replies(Result):
@@ -106,7 +106,7 @@ class Replies(Result):
     matrix: tuple[tuple[int, ...], ...]
     stop_recall: Rate  # of those who said stop or never: recognised as one of the two
     false_stops: Rate  # of those who said neither: silenced all the same
-    examples: tuple[Example, ...]
+    errors: tuple[Error, ...]
 
 
 class Window(Result):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -233,6 +234,45 @@ def test_the_report_is_kept_as_data_page_and_history(
     assert "extract_facts" in printed
     assert "nothing moved" in printed
     assert max(map(len, printed.splitlines())) <= 120
+
+
+def test_the_offline_agent_is_also_judged_on_each_half_of_the_phrases(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    from sandbox.evaluation import night
+
+    nights: list[tuple[str, int, bool]] = []
+
+    def a_night(
+        project: Path, folder: Path, *, contacts: int, phrases: str, operations: object = None, **_: object
+    ) -> None:
+        nights.append((phrases, contacts, operations is None))
+        shutil.copytree(data_dir, folder)
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("NIGHTDESK_AGENT", "rules")
+    monkeypatch.setattr(night, "run", a_night)
+    made = report.run(Console(quiet=True), contacts=2000, seed=9, folder=tmp_path / "eval")
+    assert nights == [("all", 2000, True), ("open", 500, False), ("held_out", 500, False)]
+    assert [wording.phrases for wording in made.wordings] == ["open", "held_out"]
+    held_out = {goal.name: goal.is_met for goal in made.goals if "held-out" in goal.name}
+    assert held_out == {
+        "precision of facts, held-out wording": False,
+        "recall of facts, held-out wording": False,
+    }
+    assert made.subject.seed == 9
+    assert history.read(tmp_path / "eval")[0]["numbers"]["held_out_facts_recall"] == 0.5
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    from sandbox.evaluation import night
+
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(NightdeskError, match="holds something else"):
+        night.run(ROOT, tmp_path, contacts=100, seed=1, phrases="all", progress=lambda step, text: None)
+    assert (tmp_path / "mine.txt").read_text() == "precious"
 
 
 def test_the_page_fetches_nothing_and_shows_customer_text_as_text(

@@ -118,6 +118,15 @@ def test_the_bootstrap_repeats_and_holds_the_auc() -> None:
     assert first.low < reached < first.high
 
 
+def test_the_bootstrap_ranks_as_scikit_learn_does() -> None:
+    # With one group every draw is the sample itself, ties included, so both ends of the interval are its AUC.
+    scores = [float(index * 7 % 11) for index in range(60)]
+    labels = [index % 3 == 0 or index % 7 == 2 for index in range(60)]
+    found = metrics.auc_interval(scores, labels, ["all"] * 60, resamples=3)
+    assert found is not None
+    assert found.low == found.high == pytest.approx(metrics.auc(scores, labels))
+
+
 def test_records_that_depend_on_each_other_widen_the_interval() -> None:
     # Twenty copies of the same ten records hold no more evidence than the ten.
     scores = [float(index % 10) for index in range(200)]

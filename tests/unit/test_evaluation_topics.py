@@ -108,7 +108,7 @@ def test_quotes_dates_and_supersession_are_judged_on_what_matched() -> None:
 
 
 def test_errors_are_shown_with_their_words() -> None:
-    kinds = {(example.predicate, example.kind) for example in facts.judge(the_readings()).examples}
+    kinds = {(error.predicate, error.kind) for error in facts.judge(the_readings()).errors}
     assert kinds == {("pain", "missed"), ("timeline", "wrong_value"), ("pricing_asked", "spurious")}
 
 
