@@ -52,8 +52,8 @@ class FactReader:
     def read_span(self, span: Span, today: date) -> list[FoundFact]:
         """The facts of one sentence."""
         lexicon = self._lexicon
-        tokens = tokenise(span.text)
-        if len(tokens) < 2:
+        tokens = lexicon.tagger.correct(tokenise(span.text))
+        if len(tokens) < 2 or _is_listing(tokens):
             return []
         mask = lexicon.tagger.mask(tokens)
         if any(token[0].isdigit() for token in tokens):
@@ -82,6 +82,11 @@ class FactReader:
         for index, token in enumerate(tagged.tokens):
             if token[0].isdigit():
                 tagged.places.setdefault(number, []).append((index, index + 1))
+
+
+def _is_listing(tokens: list[str]) -> bool:
+    """Tables, logs and tracking dumps pasted into mails: numbers and codes, nobody's remark."""
+    return len(tokens) > 12 and sum(any(char.isdigit() for char in token) for token in tokens) > 0.3 * len(tokens)
 
 
 class _Index:
@@ -143,7 +148,7 @@ class _Sentence:
         tokens = self.tagged.tokens
         places: list[tuple[int, int]] = []
         for name in self.lexicon.names.find(self.span.text):
-            words = tokenise(name)
+            words = self.lexicon.tagger.correct(tokenise(name))
             for start in range(len(tokens) - len(words) + 1):
                 if tokens[start : start + len(words)] == words:
                     self._names.append((name, (start, start + len(words))))

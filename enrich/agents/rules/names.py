@@ -12,6 +12,10 @@ _NAME = re.compile(rf"(?<![\w@.])((?:{_WORD})(?: (?:[A-Z]\. )?(?:{_PARTICLE} )?(
 _TITLE = re.compile(r"^(?:Mr|Mrs|Ms|Dr|Prof|Herrn?|Frau|Monsieur|Madame|Señora?|Sr|Sra|Mevrouw|Meneer|Dhr|Mevr|M|Mme)\.? ")
 
 
+_GERMAN = re.compile(r"\b(?:der|die|das|den|dem|ein|eine|einen|ist|sind|und|nicht|wir|ich|sie|mit|für|auf|von|zu|hat|haben|bei|bitte|wird|nur|auch|aus)\b")
+_HONORIFIC = re.compile(r"(?:Herrn?|Frau|Kollegin|Kollege|Kollegen) $")
+
+
 class Names:
     """Person names, given words that are capitalised but are not people.
 
@@ -25,6 +29,7 @@ class Names:
     def find(self, text: str) -> list[str]:
         """Names in reading order, without titles; a lone first word of a sentence counts only when it is no common word."""
         found: list[str] = []
+        nouns_are_capital = len(_GERMAN.findall(text)) >= 2
         for match in _NAME.finditer(text):
             words = match[1].split(" ")
             starts = match.start() == 0 or text[: match.start()].rstrip()[-1:] in {".", "!", "?", ":", '"', "\n", "-", "•"}
@@ -33,6 +38,8 @@ class Names:
                 starts = False
             while words and self._is_no_name(words[-1], False):
                 words.pop()
+            if nouns_are_capital and len(words) == 1 and not _HONORIFIC.search(text[: match.start()]) and not match[1].startswith(("Herr", "Frau")):
+                continue
             name = " ".join(words)
             name = _TITLE.sub("", name)
             if name and any(word[0].isupper() for word in words):

@@ -81,7 +81,7 @@ def _votes(span: Span, index: int, lexicon: Lexicon, reader: FactReader, today: 
     """What one sentence says; what stands first counts a little more."""
     data = lexicon.replies_data
     bonus = max(0.0, 0.5 - 0.05 * index)
-    tokens = tokenise(span.text)
+    tokens = lexicon.tagger.correct(tokenise(span.text))
     if not tokens:
         return []
     tagged = lexicon.tagger.tag(tokens)

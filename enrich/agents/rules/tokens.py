@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from enrich.words import COMMON_OPENERS
+
 _TOKEN = re.compile(r"[^\W_]+(?:[.,:]\d+)*|[,;:?!()…]|[—–]| - |\.\.\.|[$€£%]")
 _APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "´": "'", "ʼ": "'"})
 # English and French contractions, written out, so that a lexicon needs one spelling only. Order matters.
@@ -116,6 +118,9 @@ class Tagger:
         self._phrases = _Node()
         # word -> (mask of its classes, its classes, phrases that start with it)
         self._cache: dict[str, tuple[int, tuple[int, ...], tuple[_Node, ...]]] = {}
+        self._vocabulary: set[str] = set()
+        self._without_one: dict[str, str] = {}  # a vocabulary word with one letter left out -> the word
+        self._corrected: dict[str, str] = {}
 
     def add(self, name: str, entries: Iterable[str]) -> int:
         """Define a class (or extend it) and return its number."""
@@ -126,6 +131,7 @@ class Tagger:
                 raise ValueError(f"`{entry}` holds no word")
             common = sum(word in _COMMON for word in words) / len(words)
             self.weights[number] = self.weights.get(number, 0.0) + (100.0 if common == 1 and len(words) == 1 else 1.0 if len(words) == 1 else 0.3)
+            self._vocabulary.update(word for word in words if len(word) >= _TYPO_LENGTH and word.isalpha())
             if len(words) == 1:
                 word = words[0]
                 target, key = (self._prefix, word[:-1]) if word.endswith("*") else (self._exact, word)
@@ -137,6 +143,39 @@ class Tagger:
             node.classes = tuple(sorted({*node.classes, number}))
         self._cache.clear()
         return number
+
+    def correct(self, tokens: list[str]) -> list[str]:
+        """The tokens with slips of the finger mended: one letter too many, one missing, or two swapped."""
+        known = self._corrected
+        return [known.get(word) or self._correct(word) for word in tokens]
+
+    def _correct(self, word: str) -> str:
+        found = word
+        if len(word) >= _TYPO_LENGTH - 1 and word.isalpha() and word not in self._vocabulary and word not in COMMON_OPENERS:
+            if not any(word.startswith(prefix) for prefix in self._stems()):
+                found = self._mend(word)
+        if len(self._corrected) < 200_000:
+            self._corrected[word] = found
+        return found
+
+    def _stems(self) -> tuple[str, ...]:
+        return tuple(prefix for prefix in self._prefix if len(prefix) > 3)
+
+    def _mend(self, word: str) -> str:
+        if not self._without_one:
+            for known in sorted(self._vocabulary):
+                for at in range(1, len(known)):
+                    self._without_one.setdefault(known[:at] + known[at + 1 :], known)
+        if word in self._without_one and not word.endswith("s") and self._without_one[word] != f"{word}s":
+            return self._without_one[word]
+        for at in range(1, len(word)):
+            shorter = word[:at] + word[at + 1 :]
+            if shorter in self._vocabulary and len(shorter) >= _TYPO_LENGTH and (at < len(word) - 1 or word[-1] == word[-2]):
+                return shorter
+            swapped = word[:at] + word[at : at + 2][::-1] + word[at + 2 :]
+            if swapped in self._vocabulary:
+                return swapped
+        return word
 
     def _look_up(self, word: str) -> tuple[int, tuple[int, ...], tuple[_Node, ...]]:
         found = set(self._exact.get(word, ()))
@@ -201,6 +240,7 @@ class Tagger:
         return entries, phrases, mask
 
 
+_TYPO_LENGTH = 6  # shorter words are one letter away from too many others
 _COMMON = frozenset(
     "i you he she it we they me us him her them my your our their this that these those the a an is are was were be been am do does did have has had will would can could"
     " should may might must not no and or but if so as at by for from in into of on to up with about after all also any because before even here how just like more most new now"
