@@ -8,7 +8,8 @@ moment of a crash, the next run finds answers in the ledger or in the spool and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -168,7 +169,7 @@ def due(operation: str, *, warehouse: Path, ledger: Path, agent: Agent, policy: 
     from nightdesk.ledger import connect
 
     task = _task(operation, policy, agent)
-    with connect(ledger, read_only=True, warehouse=warehouse) as connection:
+    with _told_clearly(ledger), connect(ledger, read_only=True, warehouse=warehouse) as connection:
         selected = runner_queue.load_keys(connection, operation, task.operation_hash)
         count = runner_queue.select_due(connection, operation, run_id="", max_tries=Limits().max_tries)
         most_usd, page = Decimal(0), 1
@@ -217,7 +218,7 @@ def drain_task(
     limits = limits or Limits()
     tally = Tally()
     name = task.operation
-    with connect(ledger, warehouse=warehouse) as connection:
+    with _told_clearly(ledger), connect(ledger, warehouse=warehouse) as connection:
         selected = runner_queue.load_keys(connection, name, task.operation_hash)
         segments = replay(connection, task, spool_dir, tally)
         budget.restore(store.spent_of_night(connection, run_id, as_of))
@@ -271,6 +272,22 @@ def drain_task(
         answers_written=tally.answers_written,
         warnings=tuple(tally.warnings),
     )
+
+
+@contextmanager
+def _told_clearly(ledger: Path) -> Generator[None]:
+    """A database error that nobody foresaw (a full disk, a damaged file) is one message, not a traceback."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise NightdeskError(
+            f"The ledger or the warehouse cannot be used: {first_line}",
+            where=str(ledger.parent),
+            todo="Free some space if the disk is full, then run again: what was answered is in the ledger or the spool.",
+        ) from error
 
 
 def _nothing(_: str) -> None:

@@ -419,6 +419,22 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_lost(desk: Desk, monkeypa
     assert (report.counts["enriched"], report.replayed + report.warnings.__len__()) == (6, 0)
 
 
+def test_a_database_error_nobody_foresaw_is_one_message_and_costs_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise duckdb.IOException('IO Error: Could not write file "ledger.duckdb.wal": No space left on device')
+
+    write_warehouse(desk.warehouse, some_rows(4))
+    monkeypatch.setattr("enrich.outcomes.record", full)
+    with pytest.raises(NightdeskError, match="No space left on device") as caught:
+        desk.drain(desk.agent())
+    assert "run again" in caught.value.todo
+    monkeypatch.undo()
+    report = desk.drain(desk.agent())
+    assert (report.asked, report.counts["enriched"]) == (0, 4)
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -550,10 +566,11 @@ def test_an_interrupt_keeps_what_was_answered_and_the_next_run_goes_on(desk: Des
         [sys.executable, "-c", INTERRUPTED, str(desk.folder)], cwd=root, stdout=subprocess.PIPE, text=True
     )
     while not desk.agent().calls:
+        assert process.poll() is None, "the drain ended before it asked anything"
         time.sleep(0.02)
     timer = threading.Timer(0.1, process.send_signal, [number])
     timer.start()
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == code
     if code == 130:
         assert "run the same command again" in output
