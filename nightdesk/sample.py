@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def serve_forever(folder: Path, *, port: int, requests_per_10s: int, on_start: C
         NightdeskError: There is no sample company, or the port is taken.
     """
     from sandbox.crm import server
-    from sandbox.crm.limits import Limits
+    from sandbox.crm.limits import LIVE
 
     store = folder / STORE
     if not store.exists():
@@ -69,7 +70,7 @@ def serve_forever(folder: Path, *, port: int, requests_per_10s: int, on_start: C
             where=f"127.0.0.1:{port}",
             todo="A sandbox may be running already; otherwise choose another with --port.",
         )
-    server.serve(store, port=port, token=TOKEN, limits=Limits(burst=requests_per_10s), on_start=on_start)
+    server.serve(store, port=port, token=TOKEN, limits=replace(LIVE, burst=requests_per_10s), on_start=on_start)
 
 
 @contextmanager

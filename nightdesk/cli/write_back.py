@@ -275,6 +275,7 @@ def why(
         settings.warehouse if settings.warehouse.exists() else None,
         record,
         field,
+        policy=project.policy,
         base_url=settings.hubspot_url,
     )
     if output == "json":

@@ -1,0 +1,158 @@
+"""Nights on the sample company through the real commands: the numbers add up, and nothing is asked twice."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.world import World
+
+OPERATIONS = {"extract_facts", "reply_class", "icp_fit", "lead_quality", "churn_revisit", "meeting_brief"}
+
+
+def test_every_record_of_the_first_night_ends_in_one_outcome(after_first_night: World) -> None:
+    world = after_first_night
+    outcomes = world.outcomes()
+    assert set(outcomes) == OPERATIONS
+    selected = {operation: sum(counts.values()) for operation, counts in outcomes.items()}
+    # Against the CRM's own store, not against our copy of it: live records, whatever we made of them since.
+    assert selected["lead_quality"] == world.one("warehouse", "select count(*) from contacts")
+    assert selected["icp_fit"] == world.one("warehouse", "select count(*) from accounts")
+    assert selected["extract_facts"] == world.one("warehouse", "select count(*) from documents")
+    assert selected["churn_revisit"] == world.one("warehouse", "select count(*) from queue_churn_revisit")
+    assert selected["meeting_brief"] == world.one("warehouse", "select count(*) from queue_meeting_brief")
+    for object_type, model in (("contacts", "contacts"), ("companies", "accounts")):
+        live = world.one(
+            "raw",
+            f"""
+            select count(*) from hubspot.{object_type}
+            where not archived
+                and id not in (select merged_id from hubspot.merges where object_type = ?)
+                and id not in (select object_id from hubspot.deletions where object_type = ?)
+            """,
+            [object_type, object_type],
+        )
+        assert world.one("warehouse", f"select count(*) from {model}") == live
+    assert not any(counts.get("failed") or counts.get("over_budget") for counts in outcomes.values())
+    assert all(counts.get("enriched") for counts in outcomes.values()), outcomes
+
+
+def test_a_quiet_night_asks_nothing_and_loads_nothing(night: World) -> None:
+    before = night.end_state()
+    with night.serving():
+        night.run("refresh")
+    assert night.asked() == 0
+    assert not any(counts.get("enriched") for counts in night.outcomes().values())
+    numbers = night.one(
+        "ledger",
+        "select numbers::varchar from run_events where run_id = ? and step = 'load' and event = 'finished'",
+        [night.last_run()],
+    )
+    assert {name: count for name, count in json.loads(numbers).items() if count and not name.startswith("total_")} == {}
+    after = night.end_state()
+    assert {name: after[name] for name in after} == before
+
+
+def test_deleting_the_warehouse_loses_nothing_and_asks_nothing(night: World) -> None:
+    before = night.end_state()
+    (night.data / "warehouse.duckdb").unlink()
+    with night.serving():
+        night.run("refresh")
+    assert night.asked() == 0
+    assert night.end_state() == before
+
+
+def test_after_a_day_of_changes_only_what_changed_is_asked_again(night: World) -> None:
+    last_seen = night.one("raw", "select max(hs_timestamp) from hubspot.emails")
+    night.run("sandbox", "change", "--share", "0.10")
+    with night.serving():
+        night.run("refresh")
+    asked = dict(
+        night.rows(
+            "ledger", "select operation, count(*) from attempts where run_id = ? group by all", [night.last_run()]
+        )
+    )
+    assert asked["extract_facts"] > 0
+    # Documents: exactly those that are new or edited since the first night.
+    strangers = night.rows(
+        "ledger",
+        """
+        select attempts.record_id from attempts
+        where attempts.run_id = ? and operation in ('extract_facts', 'reply_class')
+            and exists (
+                select 1 from answers as earlier
+                where earlier.operation = attempts.operation and earlier.record_id = attempts.record_id
+                    and earlier.run_id <> attempts.run_id and earlier.input_hash = attempts.input_hash
+            )
+        """,
+        [night.last_run()],
+    )
+    assert strangers == []
+    assert night.one("raw", "select max(hs_timestamp) from hubspot.emails") >= last_seen
+    # Contacts and accounts: only those whose own context changed.
+    same = night.rows(
+        "ledger",
+        """
+        select attempts.operation, attempts.record_id from attempts
+        inner join answers as now using (attempt_id)
+        inner join answers as earlier
+            on earlier.operation = now.operation and earlier.record_id = now.record_id
+            and earlier.run_id <> now.run_id and earlier.context_hash = now.context_hash
+        where attempts.run_id = ?
+        """,
+        [night.last_run()],
+    )
+    assert same == []
+    total = sum(sum(counts.values()) for counts in night.outcomes().values())
+    assert sum(asked.values()) < 0.3 * total
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_kill_at_any_moment_then_refresh_ends_like_an_undisturbed_night(
+    company: World, after_first_night: World, tmp_path: Path, seed: int
+) -> None:
+    world = company.copy(tmp_path / "world")
+    undisturbed = after_first_night.end_state()
+    rng = random.Random(seed)
+    with world.serving():
+        for _ in range(2):
+            process = world.start("refresh")
+            time.sleep(rng.uniform(2, 25))
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        world.run("refresh")
+    assert world.end_state() == undisturbed
+    # One answer per input, and hardly more questions than answers: only what was in flight is asked again.
+    doubled = world.rows(
+        "ledger", "select operation, record_id, input_hash from answers group by all having count(*) > 1"
+    )
+    assert doubled == []
+    answers = world.one("ledger", "select count(*) from answers")
+    attempts = world.one("ledger", "select count(*) from attempts")
+    assert attempts - answers <= 2 * 2 * 200  # two kills, at most two chunks in flight each
+
+
+def test_the_hostile_messages_move_no_score_beyond_the_cap_and_write_no_field(night: World) -> None:
+    import duckdb
+
+    hostile = [
+        f"hubspot:{kind.rstrip('s')}:{number}"
+        for kind, number in duckdb.connect(str(night.data / "sandbox" / "truth.duckdb"), read_only=True)
+        .execute("select document_type, document_id from truth_hostile")
+        .fetchall()
+    ]
+    assert len(hostile) >= 20
+    cap = 30.0
+    moved = night.rows(
+        "warehouse",
+        "select document_id, abs(sum(decayed_points)) from facts where document_id in (select unnest(?)) group by all",
+        [hostile],
+    )
+    assert all(points <= cap + 1e-9 for _, points in moved), moved
+    written = night.crm("select count(*) from journal where action <> 'define'")
+    assert written == [(0,)]
