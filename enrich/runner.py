@@ -286,7 +286,7 @@ def _told_clearly(ledger: Path) -> Generator[None]:
         raise NightdeskError(
             f"The ledger or the warehouse cannot be used: {first_line}",
             where=str(ledger.parent),
-            todo="Free some space if the disk is full, then run again: what was answered is in the ledger or the spool.",
+            todo="Free some space if the disk is full, then run again: what was answered is kept.",
         ) from error
 
 
