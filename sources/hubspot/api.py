@@ -92,7 +92,7 @@ class HubSpotApi:
     def modified_since(self, object_type: str, stamp: str, since: datetime) -> Iterator[Found]:
         """Ids and stamps of the records modified at or after `since`, in stamp order. An id may come twice.
 
-        Pages by key, not by offset: each page asks again from the last stamp seen. So there is no cap at 10,000 results,
+        Pages by key, not by offset: each page asks again from the last stamp seen. So no cap at 10,000 results applies,
         and a record that moves to the end while paging shifts nothing out of sight. Records that share one stamp beyond
         a page are walked by id.
         """

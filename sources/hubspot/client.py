@@ -178,7 +178,7 @@ class HubSpotClient:
                 return NightdeskError(
                     "The CRM's daily request quota is used up",
                     where=where,
-                    todo="Load again after midnight of the portal's time zone; the next load goes on where this one began.",
+                    todo="Load again after midnight in the portal's time zone; nothing of the last load is lost.",
                 )
             wait = _retry_after(response)
             limiter.pause(wait if wait is not None else self.settings.backoff_seconds)
@@ -201,7 +201,7 @@ class HubSpotClient:
             return NightdeskError(
                 f"The CRM refused a request ({status}): {message}",
                 where=where,
-                todo="Check base_path in the settings; if it is right, report this: the loader asked for something wrong.",
+                todo="Check base_path in the settings; if it is right, report this: the loader asked wrongly.",
             )
         return self._foreign(method, path, f"answered {status}, not as HubSpot does")
 

@@ -1,4 +1,4 @@
-"""The schema contract at the border: a property whose type changed stops the load, new and missing ones are reported."""
+"""The schema contract: a property whose type changed stops the load, new and missing ones are reported."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def check(
         accepted: `object.property` whose new type was looked at and accepted.
 
     Raises:
-        NightdeskError: a property that fills a column cannot be held by it, or changed its type. Names the object, the property,
-            the old and the new type.
+        NightdeskError: a property that fills a column cannot be held by it, or changed its type. Names the object, the
+            property, the old and the new type.
     """
     types = {str(one["name"]): str(one.get("type", "")) for one in definitions if not one.get("archived")}
     columns = {column.name: column for column in kind.table.columns if column.is_property}
@@ -98,7 +98,7 @@ def _changed(object_type: str, name: str, old: str, new: str) -> NightdeskError:
         f"Property `{name}` of {object_type} changed its type from {old} to {new}",
         where=f"{object_type}.{name}",
         todo=(
-            "Change it back in the CRM, or adapt sources/hubspot/tables.py and the models that read the column; if both types mean "
-            f"the same to you, add `{object_type}.{name}` to accept_type_changes."
+            "Change it back in the CRM, or adapt sources/hubspot/tables.py and the models that read it; if both "
+            f"types mean the same to you, add `{object_type}.{name}` to accept_type_changes."
         ),
     )

@@ -1,4 +1,4 @@
-"""Reads the CRM into the spool: every stream in its own thread, whole lists the first time, only what moved afterwards."""
+"""Reads the CRM into the spool: a thread per stream, whole lists the first time, only what moved afterwards."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sources.hubspot.watermarks import Outcome
 
 Progress = Callable[[str, int], None]
 
-# Associations of these types are written by people all day and do not touch a record's modified stamp: read anew each time.
+# Associations of these types change all day and leave a record's modified stamp alone: read anew each time.
 SWEPT: Final = ("contacts", "deals")
 _MANY: Final = 1_000  # fewer changes than this are always read one by one
 
@@ -159,7 +159,7 @@ class Extraction:
         return ids
 
     def _everything(self, kind: ObjectType) -> None:
-        # The watermark is the CRM's newest stamp *before* listing: a record modified while we list is found again later.
+        # The watermark is the newest stamp *before* listing: a record modified while we list is found again later.
         newest = self._api.newest_stamp(kind.name, kind.stamp)
         self._spool.add("_full", [(kind.name,)])
         self.outcome.watermarks[kind.name] = newest

@@ -13,7 +13,6 @@ from sources.hubspot.tables import DATASET, DECIMALS, REMOVED, TABLES, Kind, Tab
 
 if TYPE_CHECKING:
     import dlt
-    import pyarrow as pa
 
 PIPELINE: Final = "nightdesk_hubspot"
 
@@ -66,10 +65,10 @@ class Loader:
         )
 
     def finish_pending(self) -> bool:
-        """Loads the packages a killed load left complete; drops what was incomplete. Returns whether anything was loaded.
+        """Loads the packages a killed load left complete; drops the rest. Returns whether anything was loaded.
 
-        A package is complete once normalised. Dropping is safe: watermarks live in the raw database and count only when dlt
-        marked their load complete, so whatever is dropped is read from the CRM again.
+        A package is complete once normalised. Dropping is safe: watermarks live in the raw database and count only
+        when dlt marked their load complete, so whatever is dropped is read from the CRM again.
         """
         folder = self._dir / PIPELINE
         if not _left_over(folder):
@@ -87,7 +86,7 @@ class Loader:
         return False
 
     def run(
-        self, counts: Mapping[str, int], batches: Callable[[str], Iterator[pa.Table]], release: Callable[[], None]
+        self, counts: Mapping[str, int], batches: Callable[[str], Iterator[Any]], release: Callable[[], None]
     ) -> None:
         """Writes the moved rows of every table as one package.
 
@@ -112,13 +111,13 @@ class Loader:
             raise _translated(error, self._raw_path) from error
 
     def _load(self, pipeline: dlt.Pipeline) -> None:
-        """Loads the package while one connection keeps the file open: dlt opens it eight times, each with a checkpoint."""
+        """Loads the package with one connection held open: dlt opens the file eight times, each with a checkpoint."""
         import duckdb
 
         with duckdb.connect(str(self._raw_path)):
             pipeline.load()
 
-    def _resource(self, table: Table, batches: Callable[[str], Iterator[pa.Table]]) -> Any:
+    def _resource(self, table: Table, batches: Callable[[str], Iterator[Any]]) -> Any:
         return _dlt().resource(
             lambda: batches(table.name),
             name=table.name,
@@ -159,7 +158,7 @@ def _left_over(folder: Path) -> bool:
     return any(any(path.iterdir()) for place in places if (path := folder / place).is_dir())
 
 
-def _nothing(_: str) -> Iterator[pa.Table]:
+def _nothing(_: str) -> Iterator[Any]:
     yield from ()
 
 

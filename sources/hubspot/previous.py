@@ -14,7 +14,7 @@ from sources.hubspot.tables import DATASET
 
 
 class Previous:
-    """Read-only questions to raw.duckdb. Thread-safe. Close before dlt writes: a file has one kind of reader at a time."""
+    """Read-only questions to raw.duckdb. Thread-safe. Close before dlt writes: DuckDB refuses both at a time."""
 
     def __init__(self, raw_path: Path) -> None:
         try:
@@ -35,14 +35,14 @@ class Previous:
         self.close()
 
     def _all(self, sql: str) -> list[tuple[object, ...]]:
-        # Literals instead of bound parameters: binding one makes DuckDB import pandas, a second of a load that takes three.
+        # Literals, not bound parameters: binding one makes DuckDB import pandas, a second of a load that takes three.
         with self._lock:
             return self._connection.execute(sql).fetchall()
 
     def watermarks(self) -> dict[str, datetime]:
         """Stream -> watermark, of loads that dlt marked complete.
 
-        A load that died after its watermark but before its rows is not in `_dlt_loads`; its stream is then listed in full.
+        A load that died after its watermark but before its rows is not in `_dlt_loads`; its streams are listed in full.
         """
         sql = f"select 1 from duckdb_tables() where schema_name = '{DATASET}' and table_name = '_dlt_loads'"
         if not self._all(sql):

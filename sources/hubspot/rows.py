@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sources.hubspot.api import Link
 from sources.hubspot.client import Json
@@ -90,10 +90,10 @@ def namespaced_rows(kind: ObjectType, records: Iterable[Json], names: Sequence[s
 def history_rows(kind: ObjectType, records: Iterable[Json]) -> Iterator[Row]:
     """One row per earlier or current value of a tracked property."""
     for record in records:
-        for name, versions in (record.get("propertiesWithHistory") or {}).items():
+        for name, versions in _object(record.get("propertiesWithHistory")).items():
             if name not in kind.history:
                 continue
-            for version in versions:
+            for version in _objects(versions):
                 yield (
                     kind.name,
                     str(record["id"]),
@@ -109,15 +109,16 @@ def history_rows(kind: ObjectType, records: Iterable[Json]) -> Iterator[Row]:
 def inline_links(kind: ObjectType, record: Json) -> list[Link] | None:
     """The associations listed inside a record, or None when they are cut off or of a type only v4 can tell."""
     found: list[Link] = []
-    for to_type, listed in (record.get("associations") or {}).items():
-        if (listed.get("paging") or {}).get("next"):
+    for to_type, value in _object(record.get("associations")).items():
+        listed = _object(value)
+        if _object(listed.get("paging")).get("next"):
             return None
         type_id = DEFAULT_LINKS.get((kind.name, to_type))
         if type_id is None:
             if to_type in kind.associated:
                 return None
             continue
-        for target in listed["results"]:
+        for target in _objects(listed["results"]):
             if target.get("type") != f"{_SINGULAR[kind.name]}_to_{_SINGULAR[to_type]}":
                 return None
             found.append(Link(str(record["id"]), str(target["id"]), type_id, "HUBSPOT_DEFINED", None))
@@ -133,7 +134,7 @@ def link_rows(from_type: str, to_type: str, links: Iterable[Link]) -> Iterator[R
 def owner_rows(owners: Iterable[Json], *, archived: bool) -> Iterator[Row]:
     """Rows of table `owners`; the team is the primary one."""
     for owner in owners:
-        teams = owner.get("teams") or []
+        teams = _objects(owner.get("teams"))
         primary = [team for team in teams if team.get("primary")] or teams
         yield (
             str(owner["id"]),
@@ -163,8 +164,8 @@ def pipeline_rows(object_type: str, pipelines: Iterable[Json]) -> Iterator[Row]:
 def stage_rows(object_type: str, pipelines: Iterable[Json]) -> Iterator[Row]:
     """Rows of table `pipeline_stages`."""
     for one in pipelines:
-        for stage in one.get("stages") or ():
-            metadata = stage.get("metadata") or {}
+        for stage in _objects(one.get("stages")):
+            metadata = _object(stage.get("metadata"))
             yield (
                 object_type,
                 str(one["id"]),
@@ -187,5 +188,12 @@ def unsubscribe_rows(results: Iterable[Json]) -> Iterator[Row]:
 
 
 def _statuses(result: Json) -> list[Json]:
-    nested = result.get("statuses") or result.get("wideStatuses")
-    return list(nested) if nested else [result]
+    return _objects(result.get("statuses") or result.get("wideStatuses")) or [result]
+
+
+def _object(value: Any) -> Json:
+    return cast("Json", value or {})
+
+
+def _objects(value: Any) -> list[Json]:
+    return cast("list[Json]", value or [])

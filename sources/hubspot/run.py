@@ -34,7 +34,7 @@ def load(
         raw_path: The raw database; created when missing.
         pipelines_dir: Working directory of the load; may be deleted between loads.
         on_progress: Called (from several threads, one at a time) with a stream's name and the rows seen so far.
-        full: Read everything anew. Also finds associations of engagements that changed alone, and records deleted for good.
+        full: Read everything anew. Also finds engagement associations that changed alone, and records erased for good.
         transport: HTTP transport for tests.
         clock: Now, for `load_watermarks.loaded_at`.
 

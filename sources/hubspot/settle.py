@@ -7,17 +7,15 @@ thousand. Casting from the CRM's text to column types happens here and nowhere e
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import duckdb
 
 from nightdesk.errors import NightdeskError
 from sources.hubspot.spool import NOTES, SEQUENCE
 from sources.hubspot.tables import DATASET, OBJECTS, REMOVED, TABLES, Column, Table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _CASTS = {
     "text": "{0}",
@@ -27,7 +25,8 @@ _CASTS = {
     "money": "try_cast(nullif(trim({0}), '') as decimal(18,2))",
     "probability": "try_cast(nullif(trim({0}), '') as decimal(9,4))",
     "timestamp": (
-        "case when regexp_full_match(trim({0}), '-?[0-9]+') then make_timestamptz(try_cast(trim({0}) as bigint) * 1000) "
+        "case when regexp_full_match(trim({0}), '-?[0-9]+') "
+        "then make_timestamptz(try_cast(trim({0}) as bigint) * 1000) "
         "else try_cast(nullif(trim({0}), '') as timestamptz) end"
     ),
 }
@@ -98,13 +97,13 @@ class Settlement:
             """
         )
 
-    def batches(self, table: str, rows: int = 20_000) -> Iterator[pa.Table]:
+    def batches(self, table: str, rows: int = 20_000) -> Iterator[Any]:
         """The moved rows of a table in its Arrow schema."""
-        import pyarrow as pa
-
+        pa: Any = import_module("pyarrow")  # ships no types
         schema = TABLES[table].arrow_schema()
         names = ", ".join(f'"{name}"' for name in schema.names)
-        reader = self._sql.cursor().execute(f"select {names} from moved_{table}").to_arrow_reader(rows)
+        cursor: Any = self._sql.cursor()
+        reader = cursor.execute(f"select {names} from moved_{table}").to_arrow_reader(rows)
         for batch in reader:
             yield pa.Table.from_batches([batch]).cast(schema)
 
@@ -118,8 +117,9 @@ class Settlement:
             typed = [column for column in table.columns if column.kind != "text"]
             if not typed:
                 continue
+            owner = "object_id" if "object_id" in table.key else table.key[-1]
             misfits = " union all ".join(
-                f"""(select '{column.name}' as property, {table.key[-1] if table.key[-1] != "value" else "object_id"} as id,
+                f"""(select '{column.name}' as property, {owner} as id,
                     "{column.name}" as found
                 from spool_{name}
                 where {_cast(column)} is null and nullif(trim("{column.name}"), '') is not null
@@ -134,7 +134,7 @@ class Settlement:
                 raise NightdeskError(
                     f"`{property_name}` of {name} holds {value[:60]!r}, which is no {kind}",
                     where=f"{name}.{property_name}, {ids}",
-                    todo="Correct the value in the CRM, or the column's kind in sources/hubspot/tables.py, and load again.",
+                    todo="Correct the value in the CRM, or the column in sources/hubspot/tables.py, and load again.",
                 )
 
     # -- building blocks -----------------------------------------------------------------------------------------------
@@ -233,7 +233,9 @@ class Settlement:
             select new.*, null::boolean as {REMOVED}
             from wanted_associations as new
             left join raw.{DATASET}.associations as old on {on}
-            where old.from_id is null or old.category is distinct from new.category or old.label is distinct from new.label
+            where old.from_id is null
+                or old.category is distinct from new.category
+                or old.label is distinct from new.label
             union all
             select {_columns(table, "old")}, true
             from raw.{DATASET}.associations as old
@@ -342,7 +344,7 @@ class Settlement:
         )
 
     def _simple(self, name: str, where: str, *, whole: bool = False) -> None:
-        """Rows that are new or differ from the loaded ones; with `whole`, loaded rows the CRM no longer has are removed."""
+        """Rows that are new or differ from the loaded ones; with `whole`, rows the CRM no longer has are removed."""
         table = TABLES[name]
         rest = [column for column in table.names if column not in table.key]
         differs = " or ".join(f'old."{column}" is distinct from new."{column}"' for column in rest)
@@ -367,7 +369,7 @@ class Settlement:
         )
 
     def _unsubscribes(self) -> None:
-        """Addresses unsubscribed from everything; one that is asked for and no longer is gets `is_unsubscribed = false`."""
+        """Addresses unsubscribed from everything; one that no longer is gets `is_unsubscribed = false`."""
         self._simple("unsubscribes", "true")
         self._sql.execute(
             f"""

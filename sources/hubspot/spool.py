@@ -1,15 +1,13 @@
-"""Pages on disk: what the CRM said, as text columns in Parquet, one folder a table. Memory stays flat however many pages."""
+"""Pages on disk: what the CRM said, as text columns in Parquet, one folder a table. Memory stays flat."""
 
 from __future__ import annotations
 
 import shutil
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Final
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import Any, Final
 
 from sources.hubspot.tables import TABLES
 
@@ -93,11 +91,16 @@ class _Buffer:
         if self._files and not self._sequences:
             return
         folder.mkdir(exist_ok=True)
+        pa, pq = _pyarrow()
         arrays = [pa.array(values, pa.string()) for values in self._data] + [pa.array(self._sequences, pa.int64())]
         table = pa.Table.from_arrays(arrays, names=[*self._columns, SEQUENCE])
         pq.write_table(table, folder / f"{self._files:06d}.parquet", compression="lz4")
         self._files += 1
         self._clear()
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    return import_module("pyarrow"), import_module("pyarrow.parquet")  # ship no types
 
 
 def spool_columns() -> Mapping[str, Sequence[str]]:

@@ -1,21 +1,19 @@
 """Every table of the raw dataset `hubspot`, defined once: columns, keys, and which CRM property fills a column.
 
-The DDL of a fresh file, the Arrow schemas of a load, the dlt hints, the properties asked for over HTTP and the type check at
-the border all derive from this module.
+The DDL of a fresh file, the Arrow schemas of a load, the dlt hints, the properties asked for over HTTP and the type
+check all derive from this module.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, Literal
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from importlib import import_module
+from typing import Any, Final, Literal
 
 DATASET: Final = "hubspot"
 
-# dlt's hard-delete hint: a staged row with `_removed = true` deletes its key and is not inserted. Always null in the table.
+# dlt's hard-delete hint: a staged row with `_removed = true` deletes its key, is not inserted; null in the table.
 REMOVED: Final = "_removed"
 LOAD_ID: Final = "_dlt_load_id"
 
@@ -75,11 +73,10 @@ class Table:
         )
         return f'create table if not exists {DATASET}."{self.name}" (\n    {body}\n)'
 
-    def arrow_schema(self) -> pa.Schema:
+    def arrow_schema(self) -> Any:
         """The Arrow schema of a staged batch: the table's columns plus `_removed` (dlt adds the load id)."""
-        import pyarrow as pa
-
-        types: dict[Kind, pa.DataType] = {
+        pa: Any = import_module("pyarrow")  # ships no types
+        types: dict[Kind, Any] = {
             "text": pa.string(),
             "bool": pa.bool_(),
             "bigint": pa.int64(),
