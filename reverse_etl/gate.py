@@ -84,6 +84,21 @@ def require_valid(
         raise _stale(f"The plan expired at {iso(row['expires_at'])}", plan_id)
     if row["policy_hash"] != policy.hash or row["mapping_hash"] != plan.mapping_hash(policy):
         raise _stale("The policy or the field mapping changed since the plan was made", plan_id)
+    undone = con.execute(
+        """
+        select undoing.plan_id
+        from plans as undoing inner join apply_runs on apply_runs.plan_id = undoing.plan_id and not apply_runs.dry_run
+        where undoing.kind = 'rollback' and undoing.rolls_back_run_id in (
+            select $plan
+            union all
+            select unnest([apply_run_id, run_id]) from apply_runs where plan_id = $plan and not dry_run
+        )
+        limit 1
+        """,
+        {"plan": plan_id},
+    ).fetchone()
+    if undone:
+        raise _stale(f"The plan was rolled back by {undone[0]}", plan_id)
     if header.kind == "sync":
         newer = con.execute(
             "select plan_id from plans where kind = 'sync' and crm = ? and plan_id <> ? and created_at > ? "

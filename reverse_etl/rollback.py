@@ -152,7 +152,7 @@ def plan_rollback(
             clock=clock,
             source_rows=None,
             left_out=left_out,
-            rolls_back=run or runs[0],
+            rolls_back=runs[0] if len(runs) == 1 else run,
         )
 
 

@@ -154,7 +154,8 @@ def warehouse(path: Path, rows: Sequence[dict[str, Any]], *, source: int = 100) 
     con = duckdb.connect(str(path))
     con.execute("create schema marts")
     con.execute(
-        f"create table marts.contacts as select range::varchar as contact_id, 'p' || range || '@example.com' as email from range({source})"
+        "create table marts.contacts as "
+        f"select range::varchar as contact_id, 'p' || range || '@example.com' as email from range({source})"
     )
     for object_type in ("contacts", "companies", "meetings"):
         mine = [entry for entry in rows if entry["object_type"] == object_type]

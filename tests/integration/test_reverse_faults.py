@@ -1,4 +1,7 @@
-"""What goes wrong between us and a CRM: lost answers, refusals, merges, people in between, kill -9. Nothing is lost or doubled."""
+"""What goes wrong between us and a CRM: lost answers, refusals, merges, people in between, kill -9.
+
+Nothing is lost or doubled.
+"""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_missing_value_never_permits(entry: dict[str, Any], some: list[Rule], 
     rank = {"denied": 0, "require_approval": 1, "auto": 2}
     forbids = [rule for rule in some if rule.effect == "forbid"]
     # Losing a value may only take away permits and add forbids; it can loosen auto to approval, never the reverse
-    # unless the approval itself rested on the lost value, in which case the operation may not become freer than auto was.
+    # unless the approval itself rested on the lost value; what was denied stays denied.
     if decide(entry, forbids)[0] == "denied" and decide(entry, forbids)[1] != "default_deny":
         assert decide(gone, forbids)[1] != "default_deny"
     if decide(entry, some)[0] == "denied":

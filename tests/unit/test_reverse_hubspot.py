@@ -142,7 +142,8 @@ def states(body: dict[str, Any]) -> list[str]:
 
 
 def test_results_in_any_order_and_without_trace_ids() -> None:
-    assert states({"results": [{"id": "3"}, {"id": "1"}, {"objectWriteTraceId": "t4", "id": "99"}, {"id": "2"}]}) == ["acknowledged"] * 4  # fmt: skip
+    body = {"results": [{"id": "3"}, {"id": "1"}, {"objectWriteTraceId": "t4", "id": "99"}, {"id": "2"}]}
+    assert states(body) == ["acknowledged"] * 4
 
 
 def test_what_is_in_neither_list_is_unknown_not_success() -> None:

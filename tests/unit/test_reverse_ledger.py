@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -88,7 +89,8 @@ def test_two_events_in_each_others_place_are_found(chain: Con) -> None:
 
 def test_a_rewritten_event_with_a_fitting_hash_breaks_at_the_next(chain: Con) -> None:
     row = chain.execute(
-        "select prev_hash, sequence, occurred_at, actor, action, subject, body::varchar from audit_events where sequence = 4"
+        "select prev_hash, sequence, occurred_at, actor, action, subject, body::varchar from audit_events "
+        "where sequence = 4"
     ).fetchone()
     assert row
     forged = event_hash(row[0], row[1], row[2], "Eve", row[4], row[5], row[6])
@@ -149,7 +151,7 @@ def test_export_can_be_checked_by_others(chain: Con, tmp_path: Path) -> None:
     assert audit.export(chain, tmp_path / "audit.jsonl") == 7
     entries = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
     assert [e["sequence"] for e in entries] == list(range(1, 8))
-    assert all(a["hash"] == b["prev_hash"] for a, b in zip(entries, entries[1:], strict=False))
+    assert all(a["hash"] == b["prev_hash"] for a, b in pairwise(entries))
 
 
 # lease ----------------------------------------------------------------------------------------------------------------
