@@ -23,10 +23,29 @@ from sandbox.company.world import Account, BudgetState, World, day_between, mont
 from sandbox.records import SeedOwner
 
 COMPETITORS: Final = ("Portview", "Cargonaut", "StockBeacon", "Trackwell", "LaneLogic")
-PAINS: Final = ("manual_work", "late_deliveries", "stockouts", "chargebacks", "data_quality", "tool_sprawl", "cost_overrun")
+PAINS: Final = (
+    "manual_work",
+    "late_deliveries",
+    "stockouts",
+    "chargebacks",
+    "data_quality",
+    "tool_sprawl",
+    "cost_overrun",
+)
 NEEDS: Final = ("visibility", "reporting", "integration", "automation", "compliance", "forecasting")
 OBJECTIONS: Final = ("price", "timing", "integration", "security", "no_need", "incumbent", "resources")
-TECHS: Final = {"SAP": 5, "NetSuite": 4, "Oracle": 2, "Dynamics": 4, "Infor": 1.5, "Excel": 5, "Odoo": 1.5, "Manhattan": 1, "Blue Yonder": 1, "Shopify": 1.5}
+TECHS: Final = {
+    "SAP": 5,
+    "NetSuite": 4,
+    "Oracle": 2,
+    "Dynamics": 4,
+    "Infor": 1.5,
+    "Excel": 5,
+    "Odoo": 1.5,
+    "Manhattan": 1,
+    "Blue Yonder": 1,
+    "Shopify": 1.5,
+}
 
 # share of accounts by how well they fit: (customer, churned, open, lost, prospect)
 _STATUS: Final = {
@@ -76,11 +95,13 @@ def _budget_path(world: World, rng: Random, chance: float) -> list[BudgetState]:
 def churn_budget(world: World, rng: Random, account: Account, churned_on: date, index: int) -> None:
     """Gives a churned account a story about money; rotates through the stories so that every size of sample has all.
 
-    Stories: a freeze with a date that has passed by now (the trigger an old call holds), a freeze whose date is still to
-    come, an approval written after the churn, none at all, and a freeze without a date.
+    Stories: a freeze with a date that has passed by now (the trigger an old call holds), a freeze whose date is
+    still to come, an approval written after the churn, none at all, and a freeze without a date.
     """
     before = BudgetState(world.start.date(), "available")
-    story = ("frozen_past", "approved", "none", "frozen_future", "approved", "none", "frozen_past", "undated")[index % 8]
+    story = ("frozen_past", "approved", "none", "frozen_future", "approved", "none", "frozen_past", "undated")[
+        index % 8
+    ]
     squeeze = churned_on - timedelta(days=50)
     today = world.today
     account.budget_opened_after_churn = False
@@ -89,7 +110,11 @@ def churn_budget(world: World, rng: Random, account: Account, churned_on: date, 
         account.budget = [before, BudgetState(squeeze, "frozen", opens)]
         account.budget_opened_after_churn, account.budget_opens_on = True, opens
     elif story == "frozen_future":
-        opens = today.replace(day=1, month=1, year=today.year + 1) if rng.random() < 0.6 else today.replace(day=1, month=3 + int(rng.random() * 5), year=today.year + 1)
+        opens = (
+            today.replace(day=1, month=1, year=today.year + 1)
+            if rng.random() < 0.6
+            else today.replace(day=1, month=3 + int(rng.random() * 5), year=today.year + 1)
+        )
         account.budget = [before, BudgetState(squeeze, "frozen", opens)]
         account.budget_opens_on = opens
     elif story == "approved":
@@ -138,24 +163,50 @@ def draw_accounts(world: World) -> None:
             status = "churned"
         name, domain = firm_name(rng, industry, country, taken)
         heat = rng.gauss(0, 1) + (0.6 if status == "open" else 0.0)
-        created = datetime.combine(day_between(rng, world.start.date(), world.today - timedelta(days=150)), time(9, int(rng.random() * 60)), tzinfo=UTC)
+        created = datetime.combine(
+            day_between(rng, world.start.date(), world.today - timedelta(days=150)),
+            time(9, int(rng.random() * 60)),
+            tzinfo=UTC,
+        )
         chance = 1 / (1 + exp(-(heat - 0.2)))
         first_month = rng.randint(3, 8)
         target_from = day_between(rng, world.start.date(), world.today - timedelta(days=30))
         account = Account(
-            id=world.new_id("companies"), name=name, short=short_name(name), domain=domain, industry=industry,
-            employees=employees if rng.random() > 0.06 else None, country=country, city=rng.choice(COUNTRIES[country].cities),
-            fit=fit, icp_level=level, heat=heat, status=status, owner=owner_for(world, rng, country, status), created=created,
-            budget=_budget_path(world, rng, chance), pains=_some(rng, PAINS, 1, 3), needs=_some(rng, NEEDS, 1, 3),
+            id=world.new_id("companies"),
+            name=name,
+            short=short_name(name),
+            domain=domain,
+            industry=industry,
+            employees=employees if rng.random() > 0.06 else None,
+            country=country,
+            city=rng.choice(COUNTRIES[country].cities),
+            fit=fit,
+            icp_level=level,
+            heat=heat,
+            status=status,
+            owner=owner_for(world, rng, country, status),
+            created=created,
+            budget=_budget_path(world, rng, chance),
+            pains=_some(rng, PAINS, 1, 3),
+            needs=_some(rng, NEEDS, 1, 3),
             techs=list(dict.fromkeys(rng.choices(list(TECHS), list(TECHS.values()), k=2))),
-            competitors=_some(rng, COMPETITORS, 0, 2), objections=_some(rng, OBJECTIONS, 0, 2), team_size=max(2, int(employees * (0.02 + 0.1 * rng.random()))),
-            target_months=[(target_from, month_of(target_from, first_month)), (target_from + timedelta(days=90), month_of(target_from + timedelta(days=90), rng.randint(2, 7))),
-                           (target_from + timedelta(days=240), month_of(target_from + timedelta(days=240), rng.randint(2, 7)))],
-        )  # fmt: skip
+            competitors=_some(rng, COMPETITORS, 0, 2),
+            objections=_some(rng, OBJECTIONS, 0, 2),
+            team_size=max(2, int(employees * (0.02 + 0.1 * rng.random()))),
+            target_months=[
+                (target_from, month_of(target_from, first_month)),
+                (target_from + timedelta(days=90), month_of(target_from + timedelta(days=90), rng.randint(2, 7))),
+                (target_from + timedelta(days=240), month_of(target_from + timedelta(days=240), rng.randint(2, 7))),
+            ],
+        )
         if status in ("customer", "churned"):
             account.created = min(account.created, world.as_of - timedelta(days=620))
         if status == "churned":
-            account.churned_on = day_between(rng, world.today - timedelta(days=340 if churned % 4 else 430), world.today - timedelta(days=75 if churned % 2 else 130))
+            account.churned_on = day_between(
+                rng,
+                world.today - timedelta(days=340 if churned % 4 else 430),
+                world.today - timedelta(days=75 if churned % 2 else 130),
+            )
             churn_budget(world, rng, account, account.churned_on, churned)
             churned += 1
         world.accounts.append(account)

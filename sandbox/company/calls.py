@@ -1,4 +1,4 @@
-"""Call transcripts: real dialogues with small talk, discovery, a demo, objections and a wrap-up, from two minutes to an hour."""
+"""Call transcripts: real dialogues with small talk, discovery, demo, objections and wrap-up, two minutes to an hour."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ from sandbox.company.threads import choose_facts
 from sandbox.company.world import Account, Contact, World, iso
 from sandbox.records import SeedOwner
 
-MAX_CHARS: Final = 65_000
+ROWS_SHARE: Final = {"long": 0.05, "hour": 0.22}
 _SPOKEN: Final = Voice("spoken")
-_TOPIC_BY_STAGE: Final = {"appointmentscheduled": "discovery", "qualifiedtobuy": "discovery", "presentationscheduled": "demo", "decisionmakerboughtin": "pricing", "contractsent": "contract", "renewal_upcoming": "renewal", "renewal_talks": "renewal"}
+_TOPIC_BY_STAGE: Final = {
+    "appointmentscheduled": "discovery",
+    "qualifiedtobuy": "discovery",
+    "presentationscheduled": "demo",
+    "decisionmakerboughtin": "pricing",
+    "contractsent": "contract",
+    "renewal_upcoming": "renewal",
+    "renewal_talks": "renewal",
+}
 # HubSpot's default dispositions
 CONNECTED: Final = "f240bbac-87c9-4f6e-bf70-924b57d47db7"
 NO_ANSWER: Final = "73a0d17f-1163-4015-bdd5-ec830791da20"
@@ -37,12 +45,12 @@ class Transcript:
     decks: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
     def turn(self, who: str, text: str) -> None:
-        """One turn; speech takes about 15 characters a second."""
+        """One turn; speech takes about 12 characters a second."""
         stamp = int(self.seconds)
         line = f"[{stamp // 3600:02d}:{stamp % 3600 // 60:02d}:{stamp % 60:02d}] {who}: {text}"
         self.lines.append(line)
         self.size += len(line) + 1
-        self.seconds += len(text) / 15 + 0.6 + self.world.text.random() * 2.5
+        self.seconds += len(text) / 12.5 + 0.6 + self.world.text.random() * 2.5
 
     def deal(self, family: str) -> str:
         """A variant this conversation has not had yet; the deck is shuffled anew when it has been through."""
@@ -69,7 +77,7 @@ class Transcript:
 
 
 def _exchange(script: Transcript, family: str) -> None:
-    """A little dialogue written as one variant: turns separated by ` // `, `W:` ours, `T:` theirs, `U:` their colleague."""
+    """A little dialogue written as one variant: turns separated by ` // `, `W:` us, `T:` them, `U:` a colleague."""
     for part in script.deal(family).split(" // "):
         mark, _, text = part.partition(":")
         text = capital(text.strip())
@@ -96,22 +104,43 @@ def _fact_exchange(script: Transcript, fact: Fact, draft: Draft, speaker: int) -
         before += capital(script.deal("story")) + " "
     after = ""
     if rng.random() < 0.4:
-        family = f"after.{fact.predicate}" if bank.has(f"after.{fact.predicate}") and rng.random() < 0.6 else "call.after"
+        family = (
+            f"after.{fact.predicate}" if bank.has(f"after.{fact.predicate}") and rng.random() < 0.6 else "call.after"
+        )
         after = " " + dress(world, script.deal(family), Voice("terse"))
     draft.facts.append((full, sentence))
     script.turn(script.theirs[speaker % len(script.theirs)], f"{before}{sentence}{after}")
     if rng.random() < 0.75:
-        script.we(f"call.ack.{fact.predicate}" if bank.has(f"call.ack.{fact.predicate}") and rng.random() < 0.6 else "call.ack")
+        script.we(
+            f"call.ack.{fact.predicate}"
+            if bank.has(f"call.ack.{fact.predicate}") and rng.random() < 0.6
+            else "call.ack"
+        )
 
 
-def write_transcript(world: World, account: Account, people: list[Contact], seller: SeedOwner, topic: str, at: datetime, length: str, draft: Draft, facts: list[Fact] | None = None) -> tuple[str, float]:
+def write_transcript(
+    world: World,
+    account: Account,
+    people: list[Contact],
+    seller: SeedOwner,
+    topic: str,
+    at: datetime,
+    length: str,
+    draft: Draft,
+    facts: list[Fact] | None = None,
+) -> tuple[str, float]:
     """A transcript and its length in seconds. `length` is short, normal, long or hour; facts are put anywhere in it."""
     rng = world.rng
     names = [f"{c.name} ({account.short})" for c in people]
     context = {
-        "me": people[0].first, "our": seller.first_name, "co": account.short, "city": account.city, "them": people[-1].first, "weekday": weekday(world),
+        "me": people[0].first,
+        "our": seller.first_name,
+        "co": account.short,
+        "city": account.city,
+        "them": people[-1].first,
+        "weekday": weekday(world),
         "currency": "€" if COUNTRIES[account.country].phone not in ("+1", "+44", "+353") else "$",
-    }  # fmt: skip
+    }
     script = Transcript(world, context, f"{seller.first_name} {seller.last_name} ({OUR_NAME})", names)
     if facts is None:
         most = {"short": 2, "normal": 4, "long": 6, "hour": 7}[length]
@@ -132,12 +161,21 @@ def write_transcript(world: World, account: Account, people: list[Contact], sell
     places = sorted((rng.random(), n) for n in range(len(facts)))
     position = 0
     done = 0
+    rows: list[str] = []  # a list they go through line by line, in long calls
     demo_from = 0.35 + 0.2 * rng.random()
     while position < blocks and script.size < limit:
         share = max(position / blocks, script.size / limit)
         while done < len(places) and places[done][0] <= share:
             _fact_exchange(script, facts[places[done][1]], draft, 0 if rng.random() < 0.8 else 1)
             done += 1
+        if not rows and length in ("long", "hour") and rng.random() < ROWS_SHARE[length]:
+            kind = script.deal("call.rows")
+            _exchange(script, f"call.rows.{kind}.intro")
+            rows = [f"call.rows.{kind}"] * (5 + int(rng.random() * 9))
+        if rows and rng.random() < 0.85:
+            _exchange(script, rows.pop())
+            position += 1
+            continue
         _exchange_or_trap(script, draft, topic, demo=demo_from < share < 0.8, length=length)
         position += 1
     while done < len(places):
@@ -202,7 +240,17 @@ def _wrap_up(script: Transcript, draft: Draft, topic: str) -> None:
     _exchange(script, "call.bye")
 
 
-def file_call(world: World, account: Account, people: list[Contact], seller: SeedOwner, topic: str, at: datetime, length: str, deal_id: str | None, facts: list[Fact] | None = None) -> str:
+def file_call(
+    world: World,
+    account: Account,
+    people: list[Contact],
+    seller: SeedOwner,
+    topic: str,
+    at: datetime,
+    length: str,
+    deal_id: str | None,
+    facts: list[Fact] | None = None,
+) -> str:
     """Writes one call with its transcript and returns its id."""
     rng = world.rng
     draft = Draft()
@@ -210,14 +258,28 @@ def file_call(world: World, account: Account, people: list[Contact], seller: See
     id_ = world.new_id("calls")
     ended = at + timedelta(seconds=seconds)
     world.add(
-        "calls", id_,
+        "calls",
+        id_,
         {
-            "hs_timestamp": iso(at), "hs_call_title": world.bank.say(f"call.title.{topic}" if world.bank.has(f"call.title.{topic}") else "call.title", world.text, {"co": account.short, "me": people[0].name}),
-            "hs_call_body": body, "hs_call_direction": "OUTBOUND" if rng.random() < 0.85 else "INBOUND", "hs_call_disposition": CONNECTED, "hs_call_duration": str(int(seconds * 1000)),
-            "hs_call_status": "COMPLETED", "hs_call_has_transcript": "true", "hubspot_owner_id": seller.id, "hs_createdate": iso(ended), "hs_lastmodifieddate": iso(ended + timedelta(minutes=3)),
+            "hs_timestamp": iso(at),
+            "hs_call_title": world.bank.say(
+                f"call.title.{topic}" if world.bank.has(f"call.title.{topic}") else "call.title",
+                world.text,
+                {"co": account.short, "me": people[0].name},
+            ),
+            "hs_call_body": body,
+            "hs_call_direction": "OUTBOUND" if rng.random() < 0.85 else "INBOUND",
+            "hs_call_disposition": CONNECTED,
+            "hs_call_duration": str(int(seconds * 1000)),
+            "hs_call_status": "COMPLETED",
+            "hs_call_has_transcript": "true",
+            "hubspot_owner_id": seller.id,
+            "hs_createdate": iso(ended),
+            "hs_lastmodifieddate": iso(ended + timedelta(minutes=3)),
         },
-        ended, ended + timedelta(minutes=3),
-    )  # fmt: skip
+        ended,
+        ended + timedelta(minutes=3),
+    )
     for contact in people:
         world.link("calls", id_, "contacts", contact.id)
         contact.touch(ended)
@@ -233,14 +295,24 @@ def file_unanswered(world: World, contact: Contact, seller: SeedOwner, at: datet
     id_ = world.new_id("calls")
     voicemail = world.rng.random() < 0.4
     world.add(
-        "calls", id_,
+        "calls",
+        id_,
         {
-            "hs_timestamp": iso(at), "hs_call_title": f"Call with {contact.name}", "hs_call_body": world.bank.say("call.unanswered", world.text) if world.rng.random() < 0.6 else "",
-            "hs_call_direction": "OUTBOUND", "hs_call_disposition": VOICEMAIL if voicemail else NO_ANSWER, "hs_call_duration": str(int(1000 * (4 + 30 * world.rng.random()))),
-            "hs_call_status": "COMPLETED", "hs_call_has_transcript": "false", "hubspot_owner_id": seller.id, "hs_createdate": iso(at), "hs_lastmodifieddate": iso(at),
+            "hs_timestamp": iso(at),
+            "hs_call_title": f"Call with {contact.name}",
+            "hs_call_body": world.bank.say("call.unanswered", world.text) if world.rng.random() < 0.6 else "",
+            "hs_call_direction": "OUTBOUND",
+            "hs_call_disposition": VOICEMAIL if voicemail else NO_ANSWER,
+            "hs_call_duration": str(int(1000 * (4 + 30 * world.rng.random()))),
+            "hs_call_status": "COMPLETED",
+            "hs_call_has_transcript": "false",
+            "hubspot_owner_id": seller.id,
+            "hs_createdate": iso(at),
+            "hs_lastmodifieddate": iso(at),
         },
-        at, at,
-    )  # fmt: skip
+        at,
+        at,
+    )
     world.link("calls", id_, "contacts", contact.id)
     if contact.account:
         world.link("calls", id_, "companies", contact.account.id)
@@ -255,6 +327,9 @@ def draw_calls(world: World, deals: list[Deal]) -> None:
     plan: list[tuple[datetime, Deal, str]] = []
     for deal in deals:
         end = deal.stages[-1][0] if deal.closed else world.as_of - timedelta(hours=14)
+        if deal.kind == "renewal" and deal.lost:  # the last talk before they leave, when they say why
+            day = world.workday(end.date() - timedelta(days=4 + int(rng.random() * 24)))
+            plan.append((world.office_time(day, COUNTRIES[deal.account.country].utc_offset), deal, "renewal"))
         for n, (moment, stage) in enumerate(deal.stages):
             if stage not in _TOPIC_BY_STAGE:
                 continue
@@ -267,7 +342,11 @@ def draw_calls(world: World, deals: list[Deal]) -> None:
             if moment < at < upper and at < world.as_of:
                 plan.append((at, deal, _TOPIC_BY_STAGE[stage]))
     must = [entry for entry in plan if entry[1].kind == "renewal" and entry[1].lost]
-    rest = [entry for entry in plan if entry not in must] if len(plan) < 400 else [e for e in plan if not (e[1].kind == "renewal" and e[1].lost)]
+    rest = (
+        [entry for entry in plan if entry not in must]
+        if len(plan) < 400
+        else [e for e in plan if not (e[1].kind == "renewal" and e[1].lost)]
+    )
     rng.shuffle(rest)
     unanswered = round(wanted * 0.06)
     chosen = sorted((must + rest)[: max(1, wanted - unanswered)], key=lambda entry: (entry[0], entry[1].id))
@@ -275,8 +354,8 @@ def draw_calls(world: World, deals: list[Deal]) -> None:
     hour_slots = {int((n + 0.5) * len(chosen) / hours) for n in range(hours)}
     filed = 0
     for number, (at, deal, topic) in enumerate(chosen):
-        people = list(deal.people[: 1 + (rng.random() < 0.45)])
-        if any(c.opted_out_on and c.opted_out_on < at for c in people):
+        people = [c for c in deal.people if not (c.opted_out_on and c.opted_out_on < at)][: 1 + (rng.random() < 0.45)]
+        if not people:
             continue
         length = "hour" if number in hour_slots else rng.choices(("short", "normal", "long"), (22, 58, 20))[0]
         facts = _last_words(world, deal, people[0], at) if deal.kind == "renewal" and deal.lost else None
@@ -292,18 +371,37 @@ def draw_calls(world: World, deals: list[Deal]) -> None:
         if span < 2:
             filed += 1
             continue
-        at = world.office_time(world.workday(contact.created.date() + timedelta(days=1 + int(span * rng.random()))), COUNTRIES[account.country].utc_offset)
+        at = world.office_time(
+            world.workday(contact.created.date() + timedelta(days=1 + int(span * rng.random()))),
+            COUNTRIES[account.country].utc_offset,
+        )
         if at < world.as_of:
             if wanted - filed <= unanswered:
                 file_unanswered(world, contact, contact.owner or account.owner, at)
             else:
-                customer = account.customer_since is not None and account.churned_on is None and at.date() > account.customer_since
-                file_call(world, account, [contact], contact.owner or account.owner, "customer" if customer else "discovery", at, rng.choices(("short", "normal", "long"), (30, 55, 15))[0], None)
+                customer = (
+                    account.customer_since is not None
+                    and account.churned_on is None
+                    and at.date() > account.customer_since
+                )
+                file_call(
+                    world,
+                    account,
+                    [contact],
+                    contact.owner or account.owner,
+                    "customer" if customer else "discovery",
+                    at,
+                    rng.choices(("short", "normal", "long"), (30, 55, 15))[0],
+                    None,
+                )
         filed += 1
 
 
 def _last_words(world: World, deal: Deal, contact: Contact, at: datetime) -> list[Fact]:
-    """What a leaving customer says: what of the money (maybe when it returns), how likely they stay, what they thought of us."""
-    facts = [fact_for(world, deal.account, contact, predicate, at.date()) for predicate in ("budget", "renewal_risk", "product_feedback")]
+    """What a leaving customer says: of the money (maybe when it returns), of staying, of what they thought of us."""
+    facts = [
+        fact_for(world, deal.account, contact, predicate, at.date())
+        for predicate in ("budget", "renewal_risk", "product_feedback")
+    ]
     extra = fact_for(world, deal.account, contact, "champion_left", at.date()) if world.rng.random() < 0.3 else None
     return [fact for fact in [*facts, extra] if fact is not None]

@@ -11,9 +11,27 @@ from sandbox.company.people import SENIORITY_PULL
 from sandbox.company.world import Account, Contact, World, day_between, iso
 from sandbox.records import HistoryEntry, SeedOwner
 
-STAGES: Final = ("appointmentscheduled", "qualifiedtobuy", "presentationscheduled", "decisionmakerboughtin", "contractsent")
-LOST_REASONS: Final = {"No budget this year": 20, "Went with a competitor": 17, "No decision": 24, "Price": 13, "Timing": 14, "Missing integration": 7, "Champion left": 5}
-CHURN_REASONS: Final = {"none": ("Budget cut", "Cost reduction programme"), "frozen": ("Budget frozen", "Spending stop"), "available": ("Low usage after champion left", "Replaced by ERP module")}
+STAGES: Final = (
+    "appointmentscheduled",
+    "qualifiedtobuy",
+    "presentationscheduled",
+    "decisionmakerboughtin",
+    "contractsent",
+)
+LOST_REASONS: Final = {
+    "No budget this year": 20,
+    "Went with a competitor": 17,
+    "No decision": 24,
+    "Price": 13,
+    "Timing": 14,
+    "Missing integration": 7,
+    "Champion left": 5,
+}
+CHURN_REASONS: Final = {
+    "none": ("Budget cut", "Cost reduction programme"),
+    "frozen": ("Budget frozen", "Spending stop"),
+    "available": ("Low usage after champion left", "Replaced by ERP module"),
+}
 
 
 @dataclass(slots=True)
@@ -56,7 +74,9 @@ def _at(world: World, day: date, account: Account) -> datetime:
     return world.office_time(world.workday(day), COUNTRIES[account.country].utc_offset)
 
 
-def _sales_deal(world: World, account: Account, opened: date, outcome: str, days: int, kind: str = "newbusiness") -> Deal:
+def _sales_deal(
+    world: World, account: Account, opened: date, outcome: str, days: int, kind: str = "newbusiness"
+) -> Deal:
     """A deal of the sales pipeline: `outcome` is won, lost or open; `days` from opening to its end (or to today)."""
     rng = world.rng
     today = world.today
@@ -83,16 +103,41 @@ def _sales_deal(world: World, account: Account, opened: date, outcome: str, days
     people = _people(world, account)
     employees = account.employees or 250
     amount = int(round((6000 + 22 * min(employees, 6000) ** 0.92) * (0.6 + 0.9 * rng.random()), -2))
-    suffix = {"newbusiness": world.pick(("Shipment visibility", "Stock visibility", "Harbourline rollout", "Visibility platform", "Control tower pilot")), "existingbusiness": world.pick(("Expansion", "Second site", "Extra warehouses", "Carrier module"))}[kind]
+    suffix = {
+        "newbusiness": world.pick(
+            (
+                "Shipment visibility",
+                "Stock visibility",
+                "Harbourline rollout",
+                "Visibility platform",
+                "Control tower pilot",
+            )
+        ),
+        "existingbusiness": world.pick(("Expansion", "Second site", "Extra warehouses", "Carrier module")),
+    }[kind]
     reason = world.weighted(LOST_REASONS) if outcome == "lost" else ""
-    return Deal(world.new_id("deals"), account, people, account.owner, f"{account.short} - {suffix}", amount, kind, "default", stages, close,
-                opened + timedelta(days=90 + int(rng.random() * 40)), reason)  # fmt: skip
+    return Deal(
+        world.new_id("deals"),
+        account,
+        people,
+        account.owner,
+        f"{account.short} - {suffix}",
+        amount,
+        kind,
+        "default",
+        stages,
+        close,
+        opened + timedelta(days=90 + int(rng.random() * 40)),
+        reason,
+    )
 
 
 def _people(world: World, account: Account) -> list[Contact]:
     """Two or three people of the account, those with more pull first, with chance in it."""
     rng = world.rng
-    ranked = sorted(account.contacts, key=lambda c: (-(c.intent + 0.4 * SENIORITY_PULL[c.seniority] + rng.gauss(0, 0.8)), c.id))
+    ranked = sorted(
+        account.contacts, key=lambda c: (-(c.intent + 0.4 * SENIORITY_PULL[c.seniority] + rng.gauss(0, 0.8)), c.id)
+    )
     return ranked[: 1 + int(rng.random() * 3)]
 
 
@@ -111,8 +156,20 @@ def _renewal(world: World, account: Account, due: date, outcome: str, amount: in
     reason = ""
     if outcome == "lost":
         reason = world.pick(CHURN_REASONS[account.budget_on(due).state])
-    return Deal(world.new_id("deals"), account, _people(world, account), account.owner, f"{account.short} - Renewal {due.year}", int(round(amount * (0.9 + 0.3 * rng.random()), -2)),
-                "renewal", "renewals", stages, due, due, reason)  # fmt: skip
+    return Deal(
+        world.new_id("deals"),
+        account,
+        _people(world, account),
+        account.owner,
+        f"{account.short} - Renewal {due.year}",
+        int(round(amount * (0.9 + 0.3 * rng.random()), -2)),
+        "renewal",
+        "renewals",
+        stages,
+        due,
+        due,
+        reason,
+    )
 
 
 def draw_deals(world: World) -> list[Deal]:
@@ -125,7 +182,11 @@ def draw_deals(world: World) -> list[Deal]:
             continue
         first = account.created.date() + timedelta(days=5)
         if account.status in ("customer", "churned"):
-            latest = today - timedelta(days=40) if account.status == "customer" and rng.random() < 0.45 else today - timedelta(days=380)
+            latest = (
+                today - timedelta(days=40)
+                if account.status == "customer" and rng.random() < 0.45
+                else today - timedelta(days=380)
+            )
             if account.churned_on:
                 latest = account.churned_on - timedelta(days=190)
             won_on = day_between(rng, min(first + timedelta(days=35), latest), latest)
@@ -151,7 +212,16 @@ def draw_deals(world: World) -> list[Deal]:
                     deals.append(_renewal(world, account, due, "open", deal.amount))
                 if rng.random() < 0.5 and deal.close < today - timedelta(days=90):
                     start = day_between(rng, deal.close + timedelta(days=60), today - timedelta(days=20))
-                    deals.append(_sales_deal(world, account, start, rng.choices(("won", "lost", "open"), (4, 3, 4))[0], 50, "existingbusiness"))
+                    deals.append(
+                        _sales_deal(
+                            world,
+                            account,
+                            start,
+                            rng.choices(("won", "lost", "open"), (4, 3, 4))[0],
+                            50,
+                            "existingbusiness",
+                        )
+                    )
         elif account.status == "open":
             start = day_between(rng, max(first, today - timedelta(days=150)), today - timedelta(days=9))
             deals.append(_sales_deal(world, account, start, "open", 0))
@@ -162,7 +232,9 @@ def draw_deals(world: World) -> list[Deal]:
             start = day_between(rng, first, today - timedelta(days=60))
             deals.append(_sales_deal(world, account, start, "lost", 25 + int(rng.random() * 110)))
             if rng.random() < 0.3 and (today - start).days > 330:
-                deals.append(_sales_deal(world, account, start + timedelta(days=200), "lost", 25 + int(rng.random() * 70)))
+                deals.append(
+                    _sales_deal(world, account, start + timedelta(days=200), "lost", 25 + int(rng.random() * 70))
+                )
     _people_exist_before_their_deals(deals)
     return deals
 
@@ -189,10 +261,16 @@ def file_deals(world: World, deals: list[Deal]) -> None:
         changed = [moment for moment, _ in deal.stages]
         if deal.first_close != deal.close and len(deal.stages) > 1:
             history["closedate"].append(HistoryEntry(iso(close), changed[-1], "CRM_UI", "", user))
-            history["closedate"].append(HistoryEntry(iso(datetime.combine(deal.first_close, time(17), tzinfo=UTC)), changed[0], "CRM_UI", "", user))
+            history["closedate"].append(
+                HistoryEntry(
+                    iso(datetime.combine(deal.first_close, time(17), tzinfo=UTC)), changed[0], "CRM_UI", "", user
+                )
+            )
         else:
             history["closedate"].append(HistoryEntry(iso(close), changed[0], "CRM_UI", "", user))
-        history["amount"].append(HistoryEntry(str(deal.amount), changed[-1] if len(changed) > 2 else changed[0], "CRM_UI", "", user))
+        history["amount"].append(
+            HistoryEntry(str(deal.amount), changed[-1] if len(changed) > 2 else changed[0], "CRM_UI", "", user)
+        )
         if len(changed) > 2:
             earlier = int(round(deal.amount * (0.7 + 0.6 * rng.random()), -2))
             history["amount"].append(HistoryEntry(str(earlier), changed[0], "CRM_UI", "", user))
@@ -203,14 +281,27 @@ def file_deals(world: World, deals: list[Deal]) -> None:
         country = deal.account.country
         currency = "USD" if COUNTRIES[country].phone == "+1" else "GBP" if country == "United Kingdom" else "EUR"
         world.add(
-            "deals", deal.id,
+            "deals",
+            deal.id,
             {
-                "dealname": deal.name, "amount": str(deal.amount) if amount_known else "", "deal_currency_code": currency, "pipeline": deal.pipeline, "dealstage": deal.stages[-1][1],
-                "closedate": iso(close), "dealtype": deal.kind, "closed_lost_reason": deal.reason, "hubspot_owner_id": deal.seller.id, "hs_is_closed": str(deal.closed).lower(),
-                "hs_is_closed_won": str(deal.won).lower(), "createdate": iso(deal.opened), "hs_lastmodifieddate": iso(updated),
+                "dealname": deal.name,
+                "amount": str(deal.amount) if amount_known else "",
+                "deal_currency_code": currency,
+                "pipeline": deal.pipeline,
+                "dealstage": deal.stages[-1][1],
+                "closedate": iso(close),
+                "dealtype": deal.kind,
+                "closed_lost_reason": deal.reason,
+                "hubspot_owner_id": deal.seller.id,
+                "hs_is_closed": str(deal.closed).lower(),
+                "hs_is_closed_won": str(deal.won).lower(),
+                "createdate": iso(deal.opened),
+                "hs_lastmodifieddate": iso(updated),
             },
-            deal.opened, updated, history,
-        )  # fmt: skip
+            deal.opened,
+            updated,
+            history,
+        )
         world.link("deals", deal.id, "companies", deal.account.id)
         for contact in deal.people:
             world.link("deals", deal.id, "contacts", contact.id)

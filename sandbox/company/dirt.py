@@ -1,4 +1,4 @@
-"""What real CRMs are full of: consent in several places, missing and stale fields, bounces, copies, merged records, odd mail."""
+"""What real CRMs are full of: consent in several places, missing and stale fields, bounces, copies, merges."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _share(world: World, people: list[Contact], share: float, least: int, rng: R
 
 
 def draw_consent(world: World) -> None:
-    """Who opted out before anything else happens, and where that is written: flag, preferences, lead status, or only a mail."""
+    """Who opted out before anything else happens, and where it is written: flag, preferences, lead status, a mail."""
     rng = world.stream("consent")
     free = [c for c in world.contacts if c.converted_at is None]
     for contact in _share(world, free, 0.024, 2, rng):
@@ -30,7 +30,13 @@ def draw_consent(world: World) -> None:
     for contact in _share(world, free, 0.011, 2, rng):
         contact.opted_out = True
         contact.opted_out_on = contact.created + (world.as_of - contact.created) * (0.2 + 0.6 * rng.random())
-        world.unsubscribes.append(SeedUnsubscribe(contact.email, contact.opted_out_on, rng.choice(("preferences page", "list-unsubscribe", "support request"))))
+        world.unsubscribes.append(
+            SeedUnsubscribe(
+                contact.email,
+                contact.opted_out_on,
+                rng.choice(("preferences page", "list-unsubscribe", "support request")),
+            )
+        )
     free = [c for c in free if not c.opted_out]
     for contact in _share(world, free, 0.004, 1, rng):
         contact.lead_status, contact.opted_out = "OBJECTED_TO_PROFILING", True
@@ -43,15 +49,25 @@ def draw_consent(world: World) -> None:
         account = contact.account
         at = world.office_time(day, COUNTRIES[account.country].utc_offset if account else 0)
         seller = contact.owner or (account.owner if account else world.sellers[0])
-        thread = open_thread(world, contact, seller, world.bank.say("subject.opt_out", world.text), language=contact.language if rng.random() < 0.3 else "en")
+        thread = open_thread(
+            world,
+            contact,
+            seller,
+            world.bank.say("subject.opt_out", world.text),
+            language=contact.language if rng.random() < 0.3 else "en",
+        )
         draft = Draft()
         text = write_inbound(world, thread, [Fact("opt_out", "yes", "opt_out")], opening=None, filler=0, draft=draft)
         if not draft.facts:
             thread.voice = Voice(contact.register)
-            text = write_inbound(world, thread, [Fact("opt_out", "yes", "opt_out")], opening=None, filler=0, draft=draft)
+            text = write_inbound(
+                world, thread, [Fact("opt_out", "yes", "opt_out")], opening=None, filler=0, draft=draft
+            )
         send(world, thread, text, at, incoming=True, draft=draft, reply_class="unsubscribe")
         contact.opted_out, contact.opted_out_on = True, at
-    for contact in _share(world, [c for c in world.contacts if not c.opted_out and c.converted_at is None], 0.012, 1, rng):
+    for contact in _share(
+        world, [c for c in world.contacts if not c.opted_out and c.converted_at is None], 0.012, 1, rng
+    ):
         contact.bounced = 1 + int(rng.random() * 3)
 
 
@@ -59,22 +75,37 @@ def odd_mail(world: World) -> None:
     """Empty bodies, enormous bodies, forwards and newsletters."""
     rng = world.rng
     people = [c for c in world.contacts if c.account and not c.opted_out and (world.as_of - c.created).days > 40]
-    kinds = {"empty": max(1, world.size // 400), "huge": max(1, world.size // 1000), "forward": max(2, world.size // 80), "newsletter": max(1, world.size // 200)}
+    kinds = {
+        "empty": max(1, world.size // 400),
+        "huge": max(1, world.size // 1000),
+        "forward": max(2, world.size // 80),
+        "newsletter": max(1, world.size // 200),
+    }
     for kind, count in kinds.items():
         for _ in range(count):
             contact = people[int(rng.random() * len(people))]
             account = contact.account
             assert account is not None
-            day = world.workday((contact.created + (world.as_of - contact.created) * (0.1 + 0.85 * rng.random())).date())
+            day = world.workday(
+                (contact.created + (world.as_of - contact.created) * (0.1 + 0.85 * rng.random())).date()
+            )
             if day >= world.today:
                 continue
             at = world.office_time(day, COUNTRIES[account.country].utc_offset)
-            thread = open_thread(world, contact, account.owner, world.bank.say(f"subject.{kind}", world.text, {"co": account.short}), language="en")
+            thread = open_thread(
+                world,
+                contact,
+                account.owner,
+                world.bank.say(f"subject.{kind}", world.text, {"co": account.short}),
+                language="en",
+            )
             draft = Draft()
             if kind == "empty":
                 send(world, thread, rng.choice(("", "", " ", "\n\n")), at, incoming=True, quote=False)
             elif kind == "huge":
-                lines: list[str] = [world.bank.say("huge.head", world.text, {"me": contact.first, "our": account.owner.first_name})]
+                lines: list[str] = [
+                    world.bank.say("huge.head", world.text, {"me": contact.first, "our": account.owner.first_name})
+                ]
                 size = 0
                 while size < 30_000 + 28_000 * rng.random():
                     line = world.bank.say("huge.line", world.text, {"city": account.city})
@@ -82,8 +113,15 @@ def odd_mail(world: World) -> None:
                     size += len(line) + 1
                 send(world, thread, "\n".join(lines), at, incoming=True, quote=False)
             elif kind == "newsletter":
-                send(world, thread, world.bank.say("newsletter", world.text, {"co": account.short}), at, incoming=True, quote=False,
-                     headers={"List-Unsubscribe": f"<mailto:leave@{account.domain}>", "Precedence": "bulk"})  # fmt: skip
+                send(
+                    world,
+                    thread,
+                    world.bank.say("newsletter", world.text, {"co": account.short}),
+                    at,
+                    incoming=True,
+                    quote=False,
+                    headers={"List-Unsubscribe": f"<mailto:leave@{account.domain}>", "Precedence": "bulk"},
+                )
             else:
                 _forward(world, thread, contact, at, draft)
 
@@ -95,7 +133,9 @@ def _forward(world: World, thread: Thread, contact: Contact, at: datetime, draft
     others = [c for c in account.contacts if c is not contact]
     colleague = world.pick(others) if others else contact
     context = base_context(world, thread)
-    predicate = world.weighted({"pain": 4.0, "need": 4.0, "budget": 2.0, "timeline": 2.0, "objection": 2.0, "tech_in_use": 1.0})
+    predicate = world.weighted(
+        {"pain": 4.0, "need": 4.0, "budget": 2.0, "timeline": 2.0, "objection": 2.0, "tech_in_use": 1.0}
+    )
     fact = fact_for(world, account, colleague, predicate, at.date())
     sentence = say(world, replace(fact, context=context | fact.context), Voice(colleague.register)) if fact else None
     sent = at - timedelta(hours=3 + 20 * world.rng.random())
@@ -104,12 +144,24 @@ def _forward(world: World, thread: Thread, contact: Contact, at: datetime, draft
         inner.append(sentence)
         draft.facts.append((fact, sentence))
     signature = contact_signature(world, colleague).replace(colleague.headcount_line, "").rstrip()
+    note = world.bank.say("forward.note", world.text, context | {"colleague": colleague.first})
     text = (
-        f"{world.bank.say('forward.note', world.text, {'our': thread.seller.first_name, 'colleague': colleague.first})}\n\n{contact.first}\n\n---------- Forwarded message ---------\n"
-        f"From: {colleague.name} <{colleague.email}>\nDate: {sent:%a, %d %b %Y at %H:%M}\nSubject: {thread.subject}\nTo: {contact.name} <{contact.email}>\n\n"
+        f"{note}\n\n{contact.first}\n\n---------- Forwarded message ---------\n"
+        f"From: {colleague.name} <{colleague.email}>\nDate: {sent:%a, %d %b %Y at %H:%M}\n"
+        f"Subject: {thread.subject}\nTo: {contact.name} <{contact.email}>\n\n"
         f"{' '.join(inner)}\n\n{signature}"
     )
-    send(world, thread, text, at, incoming=True, draft=draft, quote=False, subject=f"Fwd: {thread.subject}", direction="FORWARDED_EMAIL")
+    send(
+        world,
+        thread,
+        text,
+        at,
+        incoming=True,
+        draft=draft,
+        quote=False,
+        subject=f"Fwd: {thread.subject}",
+        direction="FORWARDED_EMAIL",
+    )
 
 
 def spoil(world: World) -> None:
@@ -118,21 +170,45 @@ def spoil(world: World) -> None:
     quiet = [c for c in world.contacts if c.last_touch is None]
     for contact in rng.sample(quiet, min(len(quiet), max(1, round(world.size * 0.012)))):
         roll = rng.random()
-        contact.email = "" if roll < 0.65 else rng.choice((f"{slug(contact.first)}.{slug(contact.last)}@", f"{slug(contact.last)}(at){contact.account.domain if contact.account else 'mail'}", "unknown"))
+        contact.email = (
+            ""
+            if roll < 0.65
+            else rng.choice(
+                (
+                    f"{slug(contact.first)}.{slug(contact.last)}@",
+                    f"{slug(contact.last)}(at){contact.account.domain if contact.account else 'mail'}",
+                    "unknown",
+                )
+            )
+        )
 
 
 def copies(world: World, count: int) -> None:
     """Duplicates (live twins with differences) and merged records (gone, answering under the survivor)."""
     rng = world.stream("copies")
     by_id = {o.id: n for n, o in enumerate(world.objects) if o.object_type == "contacts"}
-    people = rng.sample([c for c in world.contacts if c.email and c.account], min(len(world.contacts) // 2, count + max(2, world.size // 120)))
+    people = rng.sample(
+        [c for c in world.contacts if c.email and c.account],
+        min(len(world.contacts) // 2, count + max(2, world.size // 120)),
+    )
     for contact in people[:count]:
         original = world.objects[by_id[contact.id]]
         twin = _twin(world, rng, contact, original)
         if contact.account and rng.random() < 0.75:
             world.link("contacts", twin, "companies", contact.account.id)
         world.truth.duplicates.append(TruthDuplicate("contacts", contact.id, twin))
-        world.truth.contacts.append(TruthContact(twin, contact.account.id if contact.account else None, contact.persona, contact.seniority, contact.function, False, None, round(contact.intent, 4)))
+        world.truth.contacts.append(
+            TruthContact(
+                twin,
+                contact.account.id if contact.account else None,
+                contact.persona,
+                contact.seniority,
+                contact.function,
+                False,
+                None,
+                round(contact.intent, 4),
+            )
+        )
     for contact in people[count:]:
         _merge(world, rng, by_id[contact.id], "contacts", "lastmodifieddate")
     firms = {o.id: n for n, o in enumerate(world.objects) if o.object_type == "companies"}
@@ -142,13 +218,25 @@ def copies(world: World, count: int) -> None:
         original = world.objects[firms[account.id]]
         twin = world.new_id("companies")
         properties = dict(original.properties)
-        properties["name"] = rng.choice((account.short, account.name.upper(), account.name + ".", account.short.replace(" & ", " and ") + " Group", account.name.replace("GmbH", "G.m.b.H.")))
+        properties["name"] = rng.choice(
+            (
+                account.short,
+                account.name.upper(),
+                account.name + ".",
+                account.short.replace(" & ", " and ") + " Group",
+                account.name.replace("GmbH", "G.m.b.H."),
+            )
+        )
         properties["domain"] = rng.choice((f"www.{account.domain}", account.domain.replace("-", ""), ""))
         for name in ("numberofemployees", "city", "description", "annualrevenue"):
             if rng.random() < 0.5:
                 properties.pop(name, None)
         created = original.created_at + timedelta(days=3 + int(rng.random() * 60))
-        properties |= {"lifecyclestage": "lead", "createdate": iso(created), "hs_lastmodifieddate": iso(max(created, original.updated_at))}
+        properties |= {
+            "lifecyclestage": "lead",
+            "createdate": iso(created),
+            "hs_lastmodifieddate": iso(max(created, original.updated_at)),
+        }
         world.add("companies", twin, properties, created, max(created, original.updated_at))
         world.truth.duplicates.append(TruthDuplicate("companies", account.id, twin))
     for account in accounts[half:]:
@@ -157,7 +245,11 @@ def copies(world: World, count: int) -> None:
         original = world.objects[by_id[contact.id]]
         gone = world.new_id("contacts")
         when = original.created_at + (world.as_of - original.created_at) * 0.7
-        kept = {**original.properties, "email": f"old.{original.properties.get('email') or gone + '@nowhere.example'}", "lastmodifieddate": iso(when)}
+        kept = {
+            **original.properties,
+            "email": f"old.{original.properties.get('email') or gone + '@nowhere.example'}",
+            "lastmodifieddate": iso(when),
+        }
         world.add("contacts", gone, kept, original.created_at, when, archived=when)
 
 
@@ -179,7 +271,13 @@ def _twin(world: World, rng: Random, contact: Contact, original: SeedObject) -> 
     if email == contact.email:
         email = f"{f}-{s}@{account.domain}"
     properties = dict(original.properties)
-    properties |= {"email": email, "firstname": first, "lastname": last, "lifecyclestage": "lead", "hs_lead_status": "NEW"}
+    properties |= {
+        "email": email,
+        "firstname": first,
+        "lastname": last,
+        "lifecyclestage": "lead",
+        "hs_lead_status": "NEW",
+    }
     for name in ("phone", "jobtitle", "city", "country", "hs_language", "hs_email_bounce", "hs_email_optout"):
         if rng.random() < 0.5 or name.startswith("hs_"):
             properties.pop(name, None)

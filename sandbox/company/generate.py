@@ -39,7 +39,7 @@ def generate(contacts: int = 8000, seed: int = 7, as_of: date = AS_OF, phrases: 
     """Draws the whole sample company.
 
     Args:
-        contacts: How many live contacts; everything else scales with it (companies 0.15, deals 0.19, emails 3.1, calls 0.19 each).
+        contacts: How many live contacts; all else scales (companies 0.15, deals 0.19, emails 3.1, calls 0.19 each).
         seed: The same seed, size and phrases give the same company, byte for byte.
         as_of: The sample's today.
         phrases: Which half of the phrase families to speak with: `open`, `held_out` or `all`.
@@ -72,5 +72,12 @@ def generate(contacts: int = 8000, seed: int = 7, as_of: date = AS_OF, phrases: 
     copies(world, own_copies)
     hostile_rows(world)
     settle_current(world)
-    crm = SeedCompany(world.as_of, tuple(world.sellers), pipelines(), tuple(world.objects), tuple(world.associations), tuple(world.unsubscribes))
+    crm = SeedCompany(
+        world.as_of,
+        tuple(world.sellers),
+        pipelines(),
+        tuple(world.objects),
+        tuple(world.associations),
+        tuple(world.unsubscribes),
+    )
     return GeneratedCompany(crm, world.truth)

@@ -1,9 +1,9 @@
 """Phrase banks and the small grammar they are written in.
 
-A bank is a text file of families. `== name` opens a family, every further line is one variant; `//` is a comment. A star
-(`== budget.available *`) marks a family that is split: about a quarter of its variants, chosen by a hash of the text,
-are `held_out` and the rest `open`, so a reader tuned on one half can be measured on the other. `!raw` marks a family
-whose brackets are meant literally (hostile messages); there only `%name%` is filled in.
+A bank is a text file of families. `== name` opens a family, every further line is one variant; `//` is a comment.
+A star (`== budget.available *`) marks a family that is split: about a quarter of its variants, chosen by a hash of
+the text, are `held_out` and the rest `open`, so a reader tuned on one half can be measured on the other. `!raw` marks a
+family whose brackets are meant literally (hostile messages); there only `%name%` is filled in.
 
 Inside a variant: `[a|b|]` picks one alternative (nesting allowed), `{name}` is a value of the context or else a variant
 of the family of that name, `{#20-90}` is a whole number in that range.

@@ -12,7 +12,21 @@ from sandbox.company.names import COUNTRIES
 from sandbox.company.truth import TruthHostile
 from sandbox.company.world import Contact, World
 
-_PLACES: Final = ("body", "body", "signature", "quoted", "transcript", "body", "meeting", "note", "body", "title", "company", "description", "subject")
+_PLACES: Final = (
+    "body",
+    "body",
+    "signature",
+    "quoted",
+    "transcript",
+    "body",
+    "meeting",
+    "note",
+    "body",
+    "title",
+    "company",
+    "description",
+    "subject",
+)
 _ZERO_WIDTH: Final = "\u200b"
 
 
@@ -28,7 +42,10 @@ def _plan(world: World) -> list[tuple[str, str]]:
     """(kind, place) of every hostile text; every kind comes up before one repeats, places rotate beneath."""
     kinds = sorted(name.removeprefix("hostile.") for name in world.bank.families if name.startswith("hostile."))
     world.stream("hostile-kinds").shuffle(kinds)
-    return [(kinds[n % len(kinds)], _PLACES[(n * 5 + n // len(kinds)) % len(_PLACES)]) for n in range(hostile_wanted(world.size))]
+    return [
+        (kinds[n % len(kinds)], _PLACES[(n * 5 + n // len(kinds)) % len(_PLACES)])
+        for n in range(hostile_wanted(world.size))
+    ]
 
 
 def hostile_mails(world: World) -> int:
@@ -39,7 +56,11 @@ def hostile_mails(world: World) -> int:
 def hostile_mail(world: World) -> None:
     """The hostile texts that come by email; to be called while people can still be heard from."""
     rng = world.stream("hostile-mail")
-    people = [c for c in world.contacts if c.account and c.email and not c.opted_out_on and not c.bounced and (world.as_of - c.created).days > 30]
+    people = [
+        c
+        for c in world.contacts
+        if c.account and c.email and not c.opted_out_on and not c.bounced and (world.as_of - c.created).days > 30
+    ]
     for kind, place in _plan(world):
         if place in _MAIL_PLACES:
             _in_mail(world, people[int(rng.random() * len(people))], kind, _payload(world, kind), place)
@@ -50,15 +71,26 @@ def hostile_rows(world: World) -> None:
     rng = world.stream("hostile-rows")
     rows: dict[str, list[int]] = {table: [] for table in ("calls", "meetings", "notes", "contacts", "companies")}
     for number, row in enumerate(world.objects):
-        if row.object_type in rows and row.merged_into is None and row.archived_at is None and (row.object_type != "calls" or "\n" in row.properties.get("hs_call_body", "")):
+        if (
+            row.object_type in rows
+            and row.merged_into is None
+            and row.archived_at is None
+            and (row.object_type != "calls" or "\n" in row.properties.get("hs_call_body", ""))
+        ):
             rows[row.object_type].append(number)
     used: set[int] = set()
     for kind, place in _plan(world):
         if place in _MAIL_PLACES:
             continue
         text = _payload(world, kind)
-        table, prop = {"transcript": ("calls", "hs_call_body"), "meeting": ("meetings", "hs_meeting_body"), "note": ("notes", "hs_note_body"), "title": ("contacts", "jobtitle"),
-                       "company": ("companies", "name"), "description": ("companies", "description")}[place]  # fmt: skip
+        table, prop = {
+            "transcript": ("calls", "hs_call_body"),
+            "meeting": ("meetings", "hs_meeting_body"),
+            "note": ("notes", "hs_note_body"),
+            "title": ("contacts", "jobtitle"),
+            "company": ("companies", "name"),
+            "description": ("companies", "description"),
+        }[place]
         index = next(n for n in rng.sample(rows[table], min(len(rows[table]), 50)) if n not in used)
         used.add(index)
         row = world.objects[index]
@@ -73,8 +105,22 @@ def hostile_rows(world: World) -> None:
             new = f"{old} {' '.join(text.split())}".strip()[:240]
         else:
             new = f"{old}\n{text}".strip()
-        world.objects[index] = replace(row, properties={**row.properties, prop: new}, history={k: v for k, v in row.history.items() if k != prop})
-        world.truth.hostile.append(TruthHostile({"calls": "call", "meetings": "meeting", "notes": "note", "contacts": "contact", "companies": "company"}[table], row.id, f"{kind}/{place}"))
+        world.objects[index] = replace(
+            row, properties={**row.properties, prop: new}, history={k: v for k, v in row.history.items() if k != prop}
+        )
+        world.truth.hostile.append(
+            TruthHostile(
+                {
+                    "calls": "call",
+                    "meetings": "meeting",
+                    "notes": "note",
+                    "contacts": "contact",
+                    "companies": "company",
+                }[table],
+                row.id,
+                f"{kind}/{place}",
+            )
+        )
 
 
 def _payload(world: World, kind: str) -> str:
@@ -102,7 +148,13 @@ def _in_mail(world: World, contact: Contact, kind: str, text: str, place: str) -
     day = world.workday((contact.created + (world.as_of - contact.created) * (0.3 + 0.68 * rng.random())).date())
     day = min(day, world.today - timedelta(days=1))
     at = world.office_time(day, COUNTRIES[account.country].utc_offset)
-    thread = open_thread(world, contact, account.owner, bank.say("subject.nurture", world.text, {"co": account.short, "our_co": "Harbourline"}), language="en")
+    thread = open_thread(
+        world,
+        contact,
+        account.owner,
+        bank.say("subject.nurture", world.text, {"co": account.short, "our_co": "Harbourline"}),
+        language="en",
+    )
     context = {"me": contact.first, "co": account.short, "city": account.city, "our": account.owner.first_name}
     sentences: list[str] = []
     for _ in range(1 + int(rng.random() * 3)):
@@ -116,11 +168,16 @@ def _in_mail(world: World, contact: Contact, kind: str, text: str, place: str) -
         body = f"{greeting}\n\n{calm}\n\n{signature}\n{text}"
     elif place == "quoted":
         cited = "\n".join(f"> {line}" for line in text.split("\n"))
-        body = f"{greeting}\n\n{calm}\n\n{signature}\n\nOn {at - timedelta(days=1):%a, %d %b %Y} at 09:14, {account.owner.first_name} {account.owner.last_name} <{account.owner.email}> wrote:\n{cited}"
+        ours = account.owner
+        who = f"{ours.first_name} {ours.last_name} <{ours.email}>"
+        head = f"On {at - timedelta(days=1):%a, %d %b %Y} at 09:14, {who} wrote:"
+        body = f"{greeting}\n\n{calm}\n\n{signature}\n\n{head}\n{cited}"
     elif place == "subject":
         subject = " ".join(text.split())[:180]
         body = f"{greeting}\n\n{calm}\n\n{signature}"
     else:
-        body = f"{greeting}\n\n{sentences[0]}\n\n{text}\n\n{' '.join(sentences[1:])}\n\n{signature}".replace("\n\n\n\n", "\n\n")
+        body = f"{greeting}\n\n{sentences[0]}\n\n{text}\n\n{' '.join(sentences[1:])}\n\n{signature}".replace(
+            "\n\n\n\n", "\n\n"
+        )
     id_ = send(world, thread, body, at, incoming=True, quote=False, subject=subject)
     world.truth.hostile.append(TruthHostile("email", id_, f"{kind}/{place}"))

@@ -21,7 +21,7 @@ _QUOTE_HEADS: Final = {
     "fr": "Le {dmy} à {time}, {name} <{email}> a écrit :",
     "es": "El {dmy} a las {time}, {name} <{email}> escribió:",
     "nl": "Op {dmy} om {time} schreef {name} <{email}>:",
-}  # fmt: skip
+}
 MAX_BODY_CHARS: Final = 64_000
 
 
@@ -44,7 +44,14 @@ class Thread:
     last_email_id: str = ""
 
 
-def open_thread(world: World, contact: Contact, seller: SeedOwner, subject: str, deal_id: str | None = None, language: str | None = None) -> Thread:
+def open_thread(
+    world: World,
+    contact: Contact,
+    seller: SeedOwner,
+    subject: str,
+    deal_id: str | None = None,
+    language: str | None = None,
+) -> Thread:
     """Starts a conversation; a third of those with people who have another language are held in it."""
     if language is None:
         language = contact.language if contact.language != "en" and world.rng.random() < 0.3 else "en"
@@ -63,11 +70,19 @@ def quoted(thread: Thread, depth_chars: int = 1800) -> str:
     at = thread.last_at
     months = MONTHS[thread.voice.language]
     head = _QUOTE_HEADS[thread.voice.language].format(
-        day=_DAYS[at.weekday()], date=f"{at.day} {months[at.month - 1][:3]} {at.year}", dmy=f"{at.day:02d}.{at.month:02d}.{at.year}", time=f"{at.hour:02d}:{at.minute:02d}",
-        name=thread.last_from[0], email=thread.last_from[1],
-    )  # fmt: skip
+        day=_DAYS[at.weekday()],
+        date=f"{at.day} {months[at.month - 1][:3]} {at.year}",
+        dmy=f"{at.day:02d}.{at.month:02d}.{at.year}",
+        time=f"{at.hour:02d}:{at.minute:02d}",
+        name=thread.last_from[0],
+        email=thread.last_from[1],
+    )
     kept = thread.last_text[:depth_chars].rstrip()
-    return head + "\n" + "\n".join(f"> {line}" if line and not line.startswith(">") else f">{line}" for line in kept.split("\n"))
+    return (
+        head
+        + "\n"
+        + "\n".join(f"> {line}" if line and not line.startswith(">") else f">{line}" for line in kept.split("\n"))
+    )
 
 
 def seller_signature(seller: SeedOwner) -> str:
@@ -80,7 +95,7 @@ def contact_signature(world: World, contact: Contact) -> str:
         return contact.signature
     rng = world.text
     account = contact.account
-    if contact.register == "terse" and rng.random() < 0.7 or rng.random() < 0.15:
+    if (contact.register == "terse" and rng.random() < 0.7) or rng.random() < 0.15:
         contact.signature = rng.choice((contact.first, contact.first[0], f"{contact.first[0]}{contact.last[0]}"))
         return contact.signature
     lines = [contact.name]
@@ -95,12 +110,22 @@ def contact_signature(world: World, contact: Contact) -> str:
     if account and rng.random() < 0.35:
         lines.append(f"{rng.randint(2, 240)} {world.bank.say('street', rng)}, {account.city}, {account.country}")
     if account and account.employees and rng.random() < 0.05:
-        contact.headcount_line = world.bank.say("signature.headcount", rng, {"co": account.short, "headcount": f"{account.employees:,}"})
+        contact.headcount_line = world.bank.say(
+            "signature.headcount", rng, {"co": account.short, "headcount": f"{account.employees:,}"}
+        )
         lines.append(contact.headcount_line)
     elif rng.random() < 0.18:
         lines.append(world.bank.say("signature.footer", rng))
     if rng.random() < 0.14:
-        lines.append(rng.choice(("Sent from my iPhone", "Sent from Outlook for Android", "Sent from my phone, sorry for brevity and typos")))
+        lines.append(
+            rng.choice(
+                (
+                    "Sent from my iPhone",
+                    "Sent from Outlook for Android",
+                    "Sent from my phone, sorry for brevity and typos",
+                )
+            )
+        )
     contact.signature = "\n".join(lines)
     return contact.signature
 
@@ -161,7 +186,11 @@ def send(
     ours = (seller.first_name, seller.last_name, seller.email)
     theirs = sender or (contact.first, contact.last, contact.email)
     source, target = (theirs, ours) if incoming else (ours, theirs)
-    title = subject if subject is not None else (thread.subject if not thread.message_ids else f"{_reply_mark(thread.voice.language)} {thread.subject}")
+    title = (
+        subject
+        if subject is not None
+        else (thread.subject if not thread.message_ids else f"{_reply_mark(thread.voice.language)} {thread.subject}")
+    )
     message_id = f"<{id_}.{thread.id}@{source[2].partition('@')[2]}>"
     mail_headers = {"Message-ID": message_id}
     if thread.message_ids:
@@ -169,14 +198,32 @@ def send(
         mail_headers["References"] = " ".join(thread.message_ids[-5:])
     mail_headers.update(headers or {})
     cc = [_address((thread.cc.first, thread.cc.last), thread.cc.email)] if thread.cc and direction is None else []
-    packed = json.dumps({"from": _address(source[:2], source[2]), "to": [_address(target[:2], target[2])], "cc": cc, "bcc": [], "headers": mail_headers}, ensure_ascii=False)
+    packed = json.dumps(
+        {
+            "from": _address(source[:2], source[2]),
+            "to": [_address(target[:2], target[2])],
+            "cc": cc,
+            "bcc": [],
+            "headers": mail_headers,
+        },
+        ensure_ascii=False,
+    )
     properties = {
-        "hs_timestamp": iso(at), "hs_email_subject": title, "hs_email_text": body,
-        "hs_email_direction": direction or ("INCOMING_EMAIL" if incoming else "EMAIL"), "hs_email_status": "SENT",
-        "hs_email_headers": packed, "hs_email_from_email": source[2], "hs_email_to_email": target[2], "hs_email_cc_email": cc[0]["email"] if cc else "",
-        "hs_email_thread_id": thread.id, "hubspot_owner_id": seller.id, "hs_createdate": iso(at), "hs_lastmodifieddate": iso(at + timedelta(seconds=40)),
+        "hs_timestamp": iso(at),
+        "hs_email_subject": title,
+        "hs_email_text": body,
+        "hs_email_direction": direction or ("INCOMING_EMAIL" if incoming else "EMAIL"),
+        "hs_email_status": "SENT",
+        "hs_email_headers": packed,
+        "hs_email_from_email": source[2],
+        "hs_email_to_email": target[2],
+        "hs_email_cc_email": cc[0]["email"] if cc else "",
+        "hs_email_thread_id": thread.id,
+        "hubspot_owner_id": seller.id,
+        "hs_createdate": iso(at),
+        "hs_lastmodifieddate": iso(at + timedelta(seconds=40)),
         **(extra or {}),
-    }  # fmt: skip
+    }
     world.add("emails", id_, properties, at, at + timedelta(seconds=40))
     world.link("emails", id_, "contacts", contact.id)
     if thread.cc and cc:
@@ -187,7 +234,9 @@ def send(
     if thread.deal_id:
         world.link("emails", id_, "deals", thread.deal_id)
     if draft and incoming and contact.headcount_line and contact.headcount_line in text and thread.account:
-        draft.facts.append((Fact("headcount", str(thread.account.employees), "signature.headcount"), contact.headcount_line))
+        draft.facts.append(
+            (Fact("headcount", str(thread.account.employees), "signature.headcount"), contact.headcount_line)
+        )
     if draft:
         draft.commit(world, "email", id_, body, at, contact, thread.account)
     if reply_class:
@@ -197,7 +246,12 @@ def send(
     if incoming:
         contact.inbound += 1
     thread.message_ids.append(message_id)
-    thread.last_text, thread.last_from, thread.last_at, thread.last_email_id = body, (f"{source[0]} {source[1]}".strip(), source[2]), at, id_
+    thread.last_text, thread.last_from, thread.last_at, thread.last_email_id = (
+        body,
+        (f"{source[0]} {source[1]}".strip(), source[2]),
+        at,
+        id_,
+    )
     world.emails_made += 1
     return id_
 
@@ -206,7 +260,17 @@ def _reply_mark(language: str) -> str:
     return "AW:" if language == "de" else "Re:"
 
 
-def write_inbound(world: World, thread: Thread, facts: list[Fact], *, opening: str | None, filler: int, draft: Draft, extra_sentences: list[str] | None = None, trap: bool = False) -> str:
+def write_inbound(
+    world: World,
+    thread: Thread,
+    facts: list[Fact],
+    *,
+    opening: str | None,
+    filler: int,
+    draft: Draft,
+    extra_sentences: list[str] | None = None,
+    trap: bool = False,
+) -> str:
     """The body of a customer's message around the facts it is to hold; what could be said is noted in `draft`.
 
     Args:
@@ -233,11 +297,21 @@ def write_inbound(world: World, thread: Thread, facts: list[Fact], *, opening: s
         if sentence is None:
             continue
         block: list[str] = []
-        if not prefix and voice.register not in ("terse",) and bank.has(f"lead.{fact.predicate}") and rng.random() < 0.3:
+        if (
+            not prefix
+            and voice.register not in ("terse",)
+            and bank.has(f"lead.{fact.predicate}")
+            and rng.random() < 0.3
+        ):
             block.append(dress(world, bank.say(f"lead.{fact.predicate}", rng, context), Voice("bare")))
         block.append(sentence)
         draft.facts.append((full, sentence))
-        if not prefix and voice.register not in ("terse",) and bank.has(f"after.{fact.predicate}") and rng.random() < 0.3:
+        if (
+            not prefix
+            and voice.register not in ("terse",)
+            and bank.has(f"after.{fact.predicate}")
+            and rng.random() < 0.3
+        ):
             block.append(dress(world, bank.say(f"after.{fact.predicate}", rng, context), Voice("bare")))
         body.append(" ".join(block))
     if trap and not prefix:
@@ -246,8 +320,14 @@ def write_inbound(world: World, thread: Thread, facts: list[Fact], *, opening: s
         draft.traps.append((predicate, kind, sentence))
         body.insert(int(rng.random() * (len(body) + 1)), sentence)
     family = f"{prefix}filler"
-    for number in rng.sample(range(bank.count(family)), min(filler, bank.count(family))) if filler and bank.has(family) else ():
-        sentence = dress(world, bank.say_variant(family, number, rng, context), Voice("typos" if voice.register == "typos" else "bare", voice.language))
+    for number in (
+        rng.sample(range(bank.count(family)), min(filler, bank.count(family))) if filler and bank.has(family) else ()
+    ):
+        sentence = dress(
+            world,
+            bank.say_variant(family, number, rng, context),
+            Voice("typos" if voice.register == "typos" else "bare", voice.language),
+        )
         body.insert(int(rng.random() * (len(body) + 1)), sentence)
     if not prefix and voice.register in ("chatty", "plain", "formal") and rng.random() < STORY_SHARE[voice.register]:
         story = capital(bank.say("story", rng, context))
@@ -255,8 +335,16 @@ def write_inbound(world: World, thread: Thread, facts: list[Fact], *, opening: s
             story = f"{capital(bank.say('opener.story', rng, context))} {story}"
         body.insert(int(rng.random() * (len(body) + 1)), f"\n{story}")
     paragraphs += _laid_out(world, body, voice, bool(prefix), [sentence for _, sentence in draft.facts])
-    greeting = bank.say(f"{prefix}greet.{voice.register}" if bank.has(f"{prefix}greet.{voice.register}") else f"{prefix}greet.plain", rng, context)
-    closing = bank.say(f"{prefix}close.{voice.register}" if bank.has(f"{prefix}close.{voice.register}") else f"{prefix}close.plain", rng, context)
+    greeting = bank.say(
+        f"{prefix}greet.{voice.register}" if bank.has(f"{prefix}greet.{voice.register}") else f"{prefix}greet.plain",
+        rng,
+        context,
+    )
+    closing = bank.say(
+        f"{prefix}close.{voice.register}" if bank.has(f"{prefix}close.{voice.register}") else f"{prefix}close.plain",
+        rng,
+        context,
+    )
     parts = [greeting] if greeting and greeting != "-" else []
     parts += [p for p in paragraphs if p]
     if closing and closing != "-":
@@ -270,7 +358,13 @@ def write_inbound(world: World, thread: Thread, facts: list[Fact], *, opening: s
 def _laid_out(world: World, body: list[str], voice: Voice, foreign: bool, facts: list[str]) -> list[str]:
     """Paragraphs of one to three sentences, or now and then a bulleted or numbered list."""
     rng = world.text
-    if not foreign and len(facts) >= 2 and len(body) >= 3 and voice.register in ("formal", "plain", "terse") and rng.random() < 0.3:
+    if (
+        not foreign
+        and len(facts) >= 2
+        and len(body) >= 3
+        and voice.register in ("formal", "plain", "terse")
+        and rng.random() < 0.3
+    ):
         marks = [f"{n}) " for n in range(1, 30)] if rng.random() < 0.5 else ["- "] * 30
         lead = dress(world, world.bank.say("list.lead", rng), Voice("terse"))
         return [lead + "\n" + "\n".join(f"{mark}{entry.strip()}" for mark, entry in zip(marks, body, strict=False))]
@@ -303,21 +397,39 @@ def base_context(world: World, thread: Thread) -> dict[str, str]:
     """What every phrase may use: the names of the people and firms, the city, a weekday's name."""
     contact, account = thread.contact, thread.account
     return {
-        "me": contact.first, "last": contact.last, "our": thread.seller.first_name, "our_last": thread.seller.last_name,
-        "co": account.short if account else "our firm", "city": account.city if account else "town",
-        "currency": "€" if account and COUNTRIES[account.country].phone not in ("+1", "+44", "+353", "+61", "+65", "+52") else "£" if account and account.country == "United Kingdom" else "$",
-        "domain": OUR_DOMAIN, "weekday": WEEKDAYS[int(world.text.random() * 5)],
-    }  # fmt: skip
+        "me": contact.first,
+        "last": contact.last,
+        "our": thread.seller.first_name,
+        "our_last": thread.seller.last_name,
+        "co": account.short if account else "our firm",
+        "city": account.city if account else "town",
+        "currency": "€"
+        if account and COUNTRIES[account.country].phone not in ("+1", "+44", "+353", "+61", "+65", "+52")
+        else "£"
+        if account and account.country == "United Kingdom"
+        else "$",
+        "domain": OUR_DOMAIN,
+        "weekday": WEEKDAYS[int(world.text.random() * 5)],
+    }
 
 
 STORY_SHARE: Final = {"chatty": 0.2, "plain": 0.09, "formal": 0.05}
 TRAPS: Final = (
-    ("hypothetical", "budget", "trap.hypothetical.budget"), ("hypothetical", "timeline", "trap.hypothetical.timeline"),
-    ("hypothetical", "meeting_asked", "trap.hypothetical.meeting"), ("third_party", "budget", "trap.third_party.budget"),
-    ("third_party", "competitor", "trap.third_party.competitor"), ("third_party", "pain", "trap.third_party.pain"),
-    ("distractor", "budget", "trap.distractor.budget"), ("distractor", "pricing_asked", "trap.distractor.price"),
-    ("distractor", "opt_out", "trap.distractor.opt_out"), ("distractor", "competitor", "trap.distractor.competitor"),
-    ("distractor", "champion", "trap.distractor.champion"), ("distractor", "timeline", "trap.distractor.timeline"),
-    ("distractor", "security_asked", "trap.distractor.security"), ("denied", "pain", "trap.denied.pain"),
-    ("denied", "need", "trap.denied.need"), ("denied", "pricing_asked", "trap.denied.pricing"), ("denied", "competitor", "trap.denied.competitor"),
-)  # fmt: skip
+    ("hypothetical", "budget", "trap.hypothetical.budget"),
+    ("hypothetical", "timeline", "trap.hypothetical.timeline"),
+    ("hypothetical", "meeting_asked", "trap.hypothetical.meeting"),
+    ("third_party", "budget", "trap.third_party.budget"),
+    ("third_party", "competitor", "trap.third_party.competitor"),
+    ("third_party", "pain", "trap.third_party.pain"),
+    ("distractor", "budget", "trap.distractor.budget"),
+    ("distractor", "pricing_asked", "trap.distractor.price"),
+    ("distractor", "opt_out", "trap.distractor.opt_out"),
+    ("distractor", "competitor", "trap.distractor.competitor"),
+    ("distractor", "champion", "trap.distractor.champion"),
+    ("distractor", "timeline", "trap.distractor.timeline"),
+    ("distractor", "security_asked", "trap.distractor.security"),
+    ("denied", "pain", "trap.denied.pain"),
+    ("denied", "need", "trap.denied.need"),
+    ("denied", "pricing_asked", "trap.denied.pricing"),
+    ("denied", "competitor", "trap.denied.competitor"),
+)

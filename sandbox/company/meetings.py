@@ -12,25 +12,57 @@ from sandbox.company.world import Account, Contact, World, iso
 from sandbox.records import SeedOwner
 
 
-def _file_meeting(world: World, account: Account, people: list[Contact], seller: SeedOwner, kind: str, start: datetime, minutes: int, outcome: str, booked: datetime, deal_id: str | None) -> str:
+def _file_meeting(
+    world: World,
+    account: Account,
+    people: list[Contact],
+    seller: SeedOwner,
+    kind: str,
+    start: datetime,
+    minutes: int,
+    outcome: str,
+    booked: datetime,
+    deal_id: str | None,
+) -> str:
     id_ = world.new_id("meetings")
     bank, text = world.bank, world.text
-    context = {"co": account.short, "me": people[0].first, "our": seller.first_name, "names": ", ".join(c.name for c in people), "city": account.city}
-    body = bank.say(f"meeting.body.{kind}" if bank.has(f"meeting.body.{kind}") else "meeting.body", text, context) if text.random() < 0.75 else ""
+    context = {
+        "co": account.short,
+        "me": people[0].first,
+        "our": seller.first_name,
+        "names": ", ".join(c.name for c in people),
+        "city": account.city,
+    }
+    body = (
+        bank.say(f"meeting.body.{kind}" if bank.has(f"meeting.body.{kind}") else "meeting.body", text, context)
+        if text.random() < 0.75
+        else ""
+    )
     updated = booked
     if outcome in ("COMPLETED", "NO_SHOW"):
         updated = start + timedelta(minutes=minutes + 12)
     elif outcome in ("CANCELED", "RESCHEDULED"):
         updated = max(booked, start - timedelta(hours=6))
     world.add(
-        "meetings", id_,
+        "meetings",
+        id_,
         {
-            "hs_timestamp": iso(start), "hs_meeting_title": bank.say(f"meeting.title.{kind}" if bank.has(f"meeting.title.{kind}") else "meeting.title", text, context), "hs_meeting_body": body,
-            "hs_meeting_start_time": iso(start), "hs_meeting_end_time": iso(start + timedelta(minutes=minutes)), "hs_meeting_outcome": outcome,
-            "hs_meeting_location": bank.say("meeting.location", text, context), "hubspot_owner_id": seller.id, "hs_createdate": iso(booked), "hs_lastmodifieddate": iso(updated),
+            "hs_timestamp": iso(start),
+            "hs_meeting_title": bank.say(
+                f"meeting.title.{kind}" if bank.has(f"meeting.title.{kind}") else "meeting.title", text, context
+            ),
+            "hs_meeting_body": body,
+            "hs_meeting_start_time": iso(start),
+            "hs_meeting_end_time": iso(start + timedelta(minutes=minutes)),
+            "hs_meeting_outcome": outcome,
+            "hs_meeting_location": bank.say("meeting.location", text, context),
+            "hubspot_owner_id": seller.id,
+            "hs_createdate": iso(booked),
+            "hs_lastmodifieddate": iso(updated),
         },
-        booked, updated,
-    )  # fmt: skip
+        booked,
+        updated,
+    )
     for contact in people:
         world.link("meetings", id_, "contacts", contact.id)
         contact.touch(updated if outcome == "COMPLETED" else booked)
@@ -41,7 +73,7 @@ def _file_meeting(world: World, account: Account, people: list[Contact], seller:
 
 
 def coming_meetings(world: World, deals: list[Deal]) -> None:
-    """Today's and tomorrow's: 40 in the full sample, fewer in a small one; half on each day, spread over the sellers."""
+    """Today's and tomorrow's: 40 in the full sample, fewer in a small one; half on each day, over all sellers."""
     rng = world.rng
     wanted = 40 if world.size >= 8000 else max(6, world.size // 200)
     open_deals = [d for d in deals if not d.closed]
@@ -57,7 +89,9 @@ def coming_meetings(world: World, deals: list[Deal]) -> None:
         if len(candidates) >= wanted:
             break
         if account.id not in used:
-            candidates.append((account, account.contacts[:2], account.owner, None, "customer" if account.customer_since else "deal"))
+            candidates.append(
+                (account, account.contacts[:2], account.owner, None, "customer" if account.customer_since else "deal")
+            )
     taken: set[tuple[str, date, int]] = set()
     for number, (account, people, seller, deal_id, kind) in enumerate(candidates[:wanted]):
         day = world.today if number % 2 == 0 else world.today + timedelta(days=1)
@@ -70,7 +104,18 @@ def coming_meetings(world: World, deals: list[Deal]) -> None:
         start = datetime.combine(day, time(slot // 2, slot % 2 * 30), tzinfo=UTC)
         booked = world.as_of - timedelta(days=1 + int(rng.random() * 9), hours=-9 - rng.random() * 7)
         attending = [c for c in people if not c.opted_out_on] or people[:1]
-        id_ = _file_meeting(world, account, attending, seller, kind, start, rng.choice((30, 30, 45, 60)), "SCHEDULED", min(booked, world.as_of - timedelta(hours=7)), deal_id)
+        id_ = _file_meeting(
+            world,
+            account,
+            attending,
+            seller,
+            kind,
+            start,
+            rng.choice((30, 30, 45, 60)),
+            "SCHEDULED",
+            min(booked, world.as_of - timedelta(hours=7)),
+            deal_id,
+        )
         told = sorted(world.said[account.id], reverse=True)
         for _, document_type, document_id, predicate in told[:12]:
             world.truth.meetings.append(TruthMeeting(id_, document_type, document_id, predicate))
@@ -92,14 +137,29 @@ def past_meetings(world: World, deals: list[Deal]) -> None:
             continue
         for _ in range(1 + (rng.random() < 0.35)):
             day = world.workday((deal.opened + timedelta(days=2 + int((span - 3) * rng.random()))).date())
-            start = world.office_time(day, COUNTRIES[deal.account.country].utc_offset).replace(minute=0, second=0, microsecond=0)
+            start = world.office_time(day, COUNTRIES[deal.account.country].utc_offset).replace(
+                minute=0, second=0, microsecond=0
+            )
             people = [c for c in deal.people if not (c.opted_out_on and c.opted_out_on < start)]
             if not people or start >= min(end, world.as_of - timedelta(hours=2)):
                 continue
             outcome = rng.choices(("COMPLETED", "NO_SHOW", "CANCELED", "RESCHEDULED"), (80, 7, 8, 5))[0]
             kind = "renewal" if deal.kind == "renewal" else "deal"
-            booked = max(start - timedelta(days=1 + int(rng.random() * 6)), max(c.created for c in people) + timedelta(minutes=5))
-            _file_meeting(world, deal.account, people, deal.seller, kind, start, rng.choice((30, 45, 60)), outcome, min(booked, start), deal.id)
+            booked = max(
+                start - timedelta(days=1 + int(rng.random() * 6)), max(c.created for c in people) + timedelta(minutes=5)
+            )
+            _file_meeting(
+                world,
+                deal.account,
+                people,
+                deal.seller,
+                kind,
+                start,
+                rng.choice((30, 45, 60)),
+                outcome,
+                min(booked, start),
+                deal.id,
+            )
             made += 1
 
 
@@ -117,7 +177,9 @@ def notes_and_tasks(world: World, deals: list[Deal]) -> None:
             if deal.kind != "renewal" and rng.random() < 0.15:
                 left = fact_for(world, deal.account, contact, "champion_left", at.date())
                 if left:
-                    words = dress(world, bank.say("note.champion_left", text, {**context, **left.context}), Voice("terse"))
+                    words = dress(
+                        world, bank.say("note.champion_left", text, {**context, **left.context}), Voice("terse")
+                    )
                     draft.facts.append((Fact("champion_left", left.value, left.family, side="ours"), words))
                     sentences.append(words)
             note(world, " ".join(sentences), at, deal.seller, contact, deal.account, deal.id, draft)
@@ -129,21 +191,52 @@ def notes_and_tasks(world: World, deals: list[Deal]) -> None:
             id_ = world.new_id("tasks")
             changed = min(due, world.as_of - timedelta(hours=6)) if done else made
             world.add(
-                "tasks", id_,
-                {"hs_timestamp": iso(due), "hs_task_subject": bank.say("task.subject", text, context), "hs_task_body": bank.say("task.body", text, context) if rng.random() < 0.5 else "",
-                 "hs_task_status": "COMPLETED" if done else "NOT_STARTED", "hs_task_priority": rng.choice(("LOW", "MEDIUM", "HIGH")), "hs_task_type": rng.choice(("TODO", "CALL", "EMAIL")),
-                 "hubspot_owner_id": deal.seller.id, "hs_createdate": iso(made), "hs_lastmodifieddate": iso(changed)},
-                made, changed,
-            )  # fmt: skip
+                "tasks",
+                id_,
+                {
+                    "hs_timestamp": iso(due),
+                    "hs_task_subject": bank.say("task.subject", text, context),
+                    "hs_task_body": bank.say("task.body", text, context) if rng.random() < 0.5 else "",
+                    "hs_task_status": "COMPLETED" if done else "NOT_STARTED",
+                    "hs_task_priority": rng.choice(("LOW", "MEDIUM", "HIGH")),
+                    "hs_task_type": rng.choice(("TODO", "CALL", "EMAIL")),
+                    "hubspot_owner_id": deal.seller.id,
+                    "hs_createdate": iso(made),
+                    "hs_lastmodifieddate": iso(changed),
+                },
+                made,
+                changed,
+            )
             world.link("tasks", id_, "contacts", contact.id)
             world.link("tasks", id_, "companies", deal.account.id)
             world.link("tasks", id_, "deals", deal.id)
 
 
-def note(world: World, body: str, at: datetime, seller: SeedOwner, contact: Contact, account: Account | None, deal_id: str | None, draft: Draft | None = None) -> str:
+def note(
+    world: World,
+    body: str,
+    at: datetime,
+    seller: SeedOwner,
+    contact: Contact,
+    account: Account | None,
+    deal_id: str | None,
+    draft: Draft | None = None,
+) -> str:
     """Files one note and returns its id."""
     id_ = world.new_id("notes")
-    world.add("notes", id_, {"hs_timestamp": iso(at), "hs_note_body": body, "hubspot_owner_id": seller.id, "hs_createdate": iso(at), "hs_lastmodifieddate": iso(at)}, at, at)
+    world.add(
+        "notes",
+        id_,
+        {
+            "hs_timestamp": iso(at),
+            "hs_note_body": body,
+            "hubspot_owner_id": seller.id,
+            "hs_createdate": iso(at),
+            "hs_lastmodifieddate": iso(at),
+        },
+        at,
+        at,
+    )
     world.link("notes", id_, "contacts", contact.id)
     if account:
         world.link("notes", id_, "companies", account.id)

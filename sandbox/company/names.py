@@ -1,15 +1,15 @@
-"""Names of people, firms and places, by country. Person names come from Faker's lists; every firm's domain ends in `.example`."""
+"""Names of people, firms and places, by country. People from Faker's lists; every firm's domain ends in `.example`."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from random import Random
 from typing import Any, Final
+
 
 # country -> (share of firms, Faker locale, language, legal forms, phone prefix, UTC offset in hours, cities)
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,23 @@ class Country:
 
 
 COUNTRIES: Final[dict[str, Country]] = {
-    "United States": Country(34, "en_US", "en", ("Inc", "LLC", "Co", "Corp", ""), "+1", -6, ("Memphis", "Louisville", "Columbus", "Atlanta", "Savannah", "Reno", "Chicago", "Dallas", "Kansas City", "Charlotte", "Long Beach", "Newark", "Tacoma", "Allentown", "Joliet", "Houston", "Phoenix", "Indianapolis")),
-    "Canada": Country(6, "en_US", "en", ("Ltd", "Inc", ""), "+1", -5, ("Mississauga", "Calgary", "Surrey", "Montreal", "Halifax", "Winnipeg")),
-    "United Kingdom": Country(15, "en_GB", "en", ("Ltd", "plc", "Group", ""), "+44", 0, ("Daventry", "Felixstowe", "Leeds", "Bristol", "Southampton", "Doncaster", "Coventry", "Liverpool", "Glasgow", "Milton Keynes", "Corby")),
+    "United States": Country(34, "en_US", "en", ("Inc", "LLC", "Co", "Corp", ""), "+1", -6,
+    ("Memphis", "Louisville", "Columbus", "Atlanta", "Savannah", "Reno", "Chicago", "Dallas", "Kansas City",
+    "Charlotte", "Long Beach", "Newark", "Tacoma", "Allentown", "Joliet", "Houston", "Phoenix", "Indianapolis")),
+    "Canada": Country(6, "en_US", "en", ("Ltd", "Inc", ""), "+1", -5,
+    ("Mississauga", "Calgary", "Surrey", "Montreal", "Halifax", "Winnipeg")),
+    "United Kingdom": Country(15, "en_GB", "en", ("Ltd", "plc", "Group", ""), "+44", 0,
+    ("Daventry", "Felixstowe", "Leeds", "Bristol", "Southampton", "Doncaster", "Coventry", "Liverpool", "Glasgow",
+    "Milton Keynes", "Corby")),
     "Ireland": Country(3, "en_GB", "en", ("Ltd", "DAC", ""), "+353", 0, ("Dublin", "Cork", "Shannon", "Athlone")),
-    "Netherlands": Country(8, "nl_NL", "nl", ("BV", "NV", "Groep"), "+31", 1, ("Rotterdam", "Venlo", "Tilburg", "Waalwijk", "Eindhoven", "Zwolle")),
-    "Germany": Country(12, "de_DE", "de", ("GmbH", "AG", "GmbH & Co. KG", "SE"), "+49", 1, ("Hamburg", "Duisburg", "Bremen", "Nürnberg", "Leipzig", "Köln", "Kassel", "Mannheim")),
-    "France": Country(7, "fr_FR", "fr", ("SA", "SAS", "SARL"), "+33", 1, ("Lyon", "Lille", "Le Havre", "Marseille", "Orléans", "Metz")),
-    "Spain": Country(5, "es_ES", "es", ("SL", "SA"), "+34", 1, ("Valencia", "Zaragoza", "Barcelona", "Bilbao", "Sevilla")),
+    "Netherlands": Country(8, "nl_NL", "nl", ("BV", "NV", "Groep"), "+31", 1,
+    ("Rotterdam", "Venlo", "Tilburg", "Waalwijk", "Eindhoven", "Zwolle")),
+    "Germany": Country(12, "de_DE", "de", ("GmbH", "AG", "GmbH & Co. KG", "SE"), "+49", 1,
+    ("Hamburg", "Duisburg", "Bremen", "Nürnberg", "Leipzig", "Köln", "Kassel", "Mannheim")),
+    "France": Country(7, "fr_FR", "fr", ("SA", "SAS", "SARL"), "+33", 1,
+    ("Lyon", "Lille", "Le Havre", "Marseille", "Orléans", "Metz")),
+    "Spain": Country(5, "es_ES", "es", ("SL", "SA"), "+34", 1,
+    ("Valencia", "Zaragoza", "Barcelona", "Bilbao", "Sevilla")),
     "Belgium": Country(3, "nl_NL", "nl", ("NV", "BV"), "+32", 1, ("Antwerp", "Ghent", "Liège")),
     "Austria": Country(2, "de_DE", "de", ("GmbH", "AG"), "+43", 1, ("Linz", "Graz", "Wien")),
     "Switzerland": Country(2, "de_DE", "de", ("AG", "GmbH"), "+41", 1, ("Basel", "Olten", "Zürich")),
@@ -44,12 +53,17 @@ COUNTRIES: Final[dict[str, Country]] = {
     "Mexico": Country(1.5, "es_ES", "es", ("SA de CV",), "+52", -6, ("Monterrey", "Querétaro", "Tijuana")),
     "Poland": Country(1, "en_GB", "en", ("Sp. z o.o.",), "+48", 1, ("Poznań", "Łódź", "Wrocław")),
 }  # fmt: skip
-SERVED: Final = frozenset({"United States", "Canada", "United Kingdom", "Ireland", "Netherlands", "Germany", "France", "Spain"})
-PARTLY_SERVED: Final = frozenset({"Belgium", "Austria", "Switzerland", "Italy", "Portugal", "Denmark", "Sweden", "Norway"})
+SERVED: Final = frozenset(
+    {"United States", "Canada", "United Kingdom", "Ireland", "Netherlands", "Germany", "France", "Spain"}
+)
+PARTLY_SERVED: Final = frozenset(
+    {"Belgium", "Austria", "Switzerland", "Italy", "Portugal", "Denmark", "Sweden", "Norway"}
+)
 
 # industry -> (share, words a firm of that kind is called after)
 INDUSTRIES: Final[dict[str, tuple[float, tuple[str, ...]]]] = {
-    "LOGISTICS_AND_SUPPLY_CHAIN": (17, ("Freight", "Logistics", "Forwarding", "Haulage", "Shipping", "Lines", "Cargo", "Transport", "Warehousing", "Fulfilment")),
+    "LOGISTICS_AND_SUPPLY_CHAIN": (17, ("Freight", "Logistics", "Forwarding", "Haulage", "Shipping", "Lines", "Cargo",
+    "Transport", "Warehousing", "Fulfilment")),
     "WHOLESALE": (13, ("Wholesale", "Trading", "Distribution", "Supply", "Imports", "Merchants", "Traders")),
     "RETAIL": (12, ("Stores", "Outfitters", "Homeware", "Market", "Retail", "Garden Centres", "Sports", "Pet Supply")),
     "CONSUMER_GOODS": (10, ("Home", "Brands", "Appliances", "Toys", "Cosmetics", "Household", "Cycles", "Lighting")),
@@ -72,25 +86,34 @@ ADJACENT_INDUSTRIES: Final = ("AUTOMOTIVE", "MACHINERY", "TEXTILES", "PHARMACEUT
 DISQUALIFIED_INDUSTRIES: Final = ("GAMBLING_CASINOS", "TOBACCO", "POLITICAL_ORGANIZATION")
 
 _FIRST_PARTS: Final = (
-    "Alder", "Amber", "Anchor", "Arden", "Ash", "Bay", "Beacon", "Birch", "Black", "Blue", "Bram", "Bridge", "Bright", "Brook", "Calder", "Camber", "Castle", "Cedar",
-    "Clear", "Clover", "Cobalt", "Copper", "Coral", "Crest", "Cross", "Dale", "Dray", "East", "Eagle", "Elder", "Ember", "Fair", "Falcon", "Fern", "Field", "Flint",
-    "Fox", "Glen", "Gold", "Granite", "Green", "Grey", "Hale", "Hart", "Haven", "Hazel", "Heron", "High", "Holm", "Iron", "Ivy", "Juniper", "Keel", "Kestrel", "Kings",
-    "Lake", "Lang", "Larch", "Lark", "Linden", "Long", "Maple", "Marl", "Meadow", "Mill", "Moor", "Nether", "North", "Oak", "Old", "Orchard", "Otter", "Over", "Park",
-    "Pearl", "Pine", "Quarry", "Quay", "Raven", "Red", "Ridge", "River", "Rowan", "Salt", "Sand", "Silver", "South", "Spring", "Stan", "Steel", "Stone", "Summer",
-    "Swift", "Thorn", "Tide", "Timber", "Upper", "Vale", "Wake", "West", "White", "Wild", "Wind", "Winter", "Wood", "Wren", "Yarrow",
+    "Alder", "Amber", "Anchor", "Arden", "Ash", "Bay", "Beacon", "Birch", "Black", "Blue", "Bram", "Bridge", "Bright",
+    "Brook", "Calder", "Camber", "Castle", "Cedar",
+    "Clear", "Clover", "Cobalt", "Copper", "Coral", "Crest", "Cross", "Dale", "Dray", "East", "Eagle", "Elder",
+    "Ember", "Fair", "Falcon", "Fern", "Field", "Flint",
+    "Fox", "Glen", "Gold", "Granite", "Green", "Grey", "Hale", "Hart", "Haven", "Hazel", "Heron", "High", "Holm",
+    "Iron", "Ivy", "Juniper", "Keel", "Kestrel", "Kings",
+    "Lake", "Lang", "Larch", "Lark", "Linden", "Long", "Maple", "Marl", "Meadow", "Mill", "Moor", "Nether", "North",
+    "Oak", "Old", "Orchard", "Otter", "Over", "Park",
+    "Pearl", "Pine", "Quarry", "Quay", "Raven", "Red", "Ridge", "River", "Rowan", "Salt", "Sand", "Silver", "South",
+    "Spring", "Stan", "Steel", "Stone", "Summer",
+    "Swift", "Thorn", "Tide", "Timber", "Upper", "Vale", "Wake", "West", "White", "Wild", "Wind", "Winter", "Wood",
+    "Wren", "Yarrow",
 )  # fmt: skip
-_LAST_PARTS: Final = ("wick", "ton", "ford", "field", "gate", "haven", "mere", "port", "stone", "brook", "dale", "well", "worth", "ley", "bridge", "crest", "way", "land", "market", "point", "hurst", "side", "mark", "burn")  # fmt: skip
+_LAST_PARTS: Final = ("wick", "ton", "ford", "field", "gate", "haven", "mere", "port", "stone", "brook", "dale",
+    "well", "worth", "ley", "bridge", "crest", "way", "land", "market", "point", "hurst", "side", "mark",
+    "burn")  # fmt: skip
+_SECOND_WORDS: Final = ("Harbour", "Valley", "Hill", "Coast", "Bridge", "Point", "Star", "Line")
 _NAMED_LOCALES: Final = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "nl_NL", "it_IT", "sv_SE")
 
 
 @lru_cache(maxsize=16)
 def people_of(locale: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """First and last names of a locale, sorted, from Faker's word lists (no Faker object: 8,000 names in milliseconds)."""
+    """First and last names of a locale, sorted, from Faker's word lists (8,000 names in milliseconds)."""
     provider: Any = import_module(f"faker.providers.person.{locale}").Provider
     first = [*provider.first_names_female, *provider.first_names_male]
     last = provider.last_names
     firsts = sorted({str(name) for name in first if " " not in name})
-    lasts = sorted({str(name) for name in (last.keys() if isinstance(last, OrderedDict) else last) if len(str(name)) < 16})
+    lasts = sorted({name for name in map(str, last) if len(name) < 16})  # a weighted list iterates over its names
     return tuple(firsts), tuple(lasts)
 
 
@@ -110,7 +133,7 @@ def slug(text: str) -> str:
 
 
 def firm_name(rng: Random, industry: str, country: str, taken: set[str]) -> tuple[str, str]:
-    """A firm's name with its legal form, and its domain; both unused so far (`taken` holds domains, and is added to)."""
+    """A firm's name with its legal form, and its domain; both new (`taken` holds the domains so far)."""
     words = INDUSTRIES[industry][1]
     legal = COUNTRIES[country].legal
     locale = COUNTRIES[country].locale
@@ -126,7 +149,7 @@ def firm_name(rng: Random, industry: str, country: str, taken: set[str]) -> tupl
         elif kind < 0.93:
             stem = rng.choice(COUNTRIES[country].cities)
         else:
-            stem = f"{rng.choice(_FIRST_PARTS)} {rng.choice(('Harbour', 'Valley', 'Hill', 'Coast', 'Bridge', 'Point', 'Star', 'Line'))}"
+            stem = f"{rng.choice(_FIRST_PARTS)} {rng.choice(_SECOND_WORDS)}"
         form = rng.choice(legal)
         name = f"{stem} {word} {form}".strip()
         domain = f"{slug(stem)}-{slug(word)}.example" if rng.random() < 0.5 else f"{slug(stem + word)}.example"
@@ -137,4 +160,9 @@ def firm_name(rng: Random, industry: str, country: str, taken: set[str]) -> tupl
 
 def short_name(name: str) -> str:
     """The firm's name as people say it: without its legal form."""
-    return re.sub(r"\s+(GmbH & Co\. KG|SA de CV|Sp\. z o\.o\.|Pty Ltd|Pte Ltd|Inc|LLC|Co|Corp|Ltd|plc|Group|DAC|BV|NV|Groep|GmbH|AG|SE|SAS|SARL|SA|SL|SpA|Srl|AB)$", "", name)
+    return re.sub(
+        r"\s+(GmbH & Co\. KG|SA de CV|Sp\. z o\.o\.|Pty Ltd|Pte Ltd|Inc|LLC|Co|Corp|Ltd|plc"
+        r"|Group|DAC|BV|NV|Groep|GmbH|AG|SE|SAS|SARL|SA|SL|SpA|Srl|AB)$",
+        "",
+        name,
+    )

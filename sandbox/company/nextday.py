@@ -37,9 +37,9 @@ class Changed:
 def change(store_path: Path, truth_path: Path, share: float = 0.10, seed: int = 11) -> Changed:
     """Lets a working day pass in the sandbox CRM.
 
-    About `share` of the live contacts change: they write an email (and may say new facts, or that money is there now), get another
-    title or phone number, or a seller moves their stage. Every change carries a time of that day, after the store's now; the
-    clock then stands in the evening. The truth file gains the new facts and replies.
+    About `share` of the live contacts change: they write an email (and may say new facts), get another title or phone
+    number, or a seller moves their stage. Every change carries a time of that day, after the store's now; the clock
+    then stands in the evening. The truth file gains the new facts and replies.
     """
     import duckdb
 
@@ -53,7 +53,13 @@ def change(store_path: Path, truth_path: Path, share: float = 0.10, seed: int = 
         world = World(1, seed, day.date(), "all")
         world.rng, world.text = Random(f"{seed}:{day.date()}:rng"), Random(f"{seed}:{day.date()}:text")
         world.sellers = list(owners())
-        ids = [row[0] for row in store.connection.execute("select id from objects where object_type = 'contacts' and archived_at is null and merged_into is null order by id")]
+        ids = [
+            row[0]
+            for row in store.connection.execute(
+                "select id from objects where object_type = 'contacts' and archived_at is null and merged_into is null"
+                " order by id"
+            )
+        ]
         chosen = sorted(rng.sample(ids, round(len(ids) * share)))
         rng.shuffle(chosen)
         counts = dict.fromkeys(_KINDS, 0)
@@ -93,7 +99,9 @@ def _edit(store: Store, rng: Random, record: Record, kind: str, at: datetime) ->
     elif kind == "stage":
         order = ["subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead"]
         now = properties.get("lifecyclestage", "lead")
-        values = {"lifecyclestage": order[order.index(now) + 1]} if now in order[:-1] else {"hs_lead_status": "CONNECTED"}
+        values = (
+            {"lifecyclestage": order[order.index(now) + 1]} if now in order[:-1] else {"hs_lead_status": "CONNECTED"}
+        )
     elif kind == "status":
         values = {"hs_lead_status": rng.choice(("IN_PROGRESS", "CONNECTED", "BAD_TIMING", "ATTEMPTED_TO_CONTACT"))}
     else:
@@ -109,25 +117,62 @@ def _mail(store: Store, truth: duckdb.DuckDBPyConnection, world: World, record: 
     from sandbox.crm.associations import AssociationTypes
     from sandbox.crm.writes import Origin
 
-    row = truth.execute("select company_id, persona, seniority, function, latent_score from truth_contacts where contact_id = ?", [str(record.id)]).fetchone()
+    row = truth.execute(
+        "select company_id, persona, seniority, function, latent_score from truth_contacts where contact_id = ?",
+        [str(record.id)],
+    ).fetchone()
     properties = record.properties
     if row is None or row[0] is None or not properties.get("email") or properties.get("hs_email_optout") == "true":
         return False
     account = _account(store, truth, world, str(row[0]))
-    if account is None or truth.execute("select count(*) from truth_facts where predicate = 'opt_out' and contact_id = ?", [str(record.id)]).fetchone() != (0,):
+    if account is None or truth.execute(
+        "select count(*) from truth_facts where predicate = 'opt_out' and contact_id = ?", [str(record.id)]
+    ).fetchone() != (0,):
         return False
     contact = Contact(
-        str(record.id), properties.get("firstname", "") or "A", properties.get("lastname", "") or "colleague", properties["email"], properties.get("jobtitle", ""), row[3], row[2], row[1],
-        "en", properties.get("phone", ""), account, account.owner, datetime.fromtimestamp(record.created_at / 1000, UTC), float(row[4]), world.text.choice(("terse", "chatty", "formal", "typos", "plain")),
-    )  # fmt: skip
+        str(record.id),
+        properties.get("firstname", "") or "A",
+        properties.get("lastname", "") or "colleague",
+        properties["email"],
+        properties.get("jobtitle", ""),
+        row[3],
+        row[2],
+        row[1],
+        "en",
+        properties.get("phone", ""),
+        account,
+        account.owner,
+        datetime.fromtimestamp(record.created_at / 1000, UTC),
+        float(row[4]),
+        world.text.choice(("terse", "chatty", "formal", "typos", "plain")),
+    )
     account.contacts = [contact]
-    before = (len(world.objects), len(world.associations), len(world.truth.facts), len(world.truth.replies), len(world.truth.traps))
-    thread = open_thread(world, contact, account.owner, world.bank.say("subject.nurture", world.text, {"co": account.short, "our_co": "Harbourline"}), language="en")
+    before = (
+        len(world.objects),
+        len(world.associations),
+        len(world.truth.facts),
+        len(world.truth.replies),
+        len(world.truth.traps),
+    )
+    thread = open_thread(
+        world,
+        contact,
+        account.owner,
+        world.bank.say("subject.nurture", world.text, {"co": account.short, "our_co": "Harbourline"}),
+        language="en",
+    )
     write_theirs(world, thread, "nurture", at, first=True)
     kinds = AssociationTypes(store)
     with store.writing(Origin("INTEGRATION", "mail-logging"), at=at) as writer:
         for seeded in world.objects[before[0] :]:
-            made = writer.create("emails", {name: value for name, value in seeded.properties.items() if name not in ("hs_object_id", "hs_createdate", "hs_lastmodifieddate")})
+            made = writer.create(
+                "emails",
+                {
+                    name: value
+                    for name, value in seeded.properties.items()
+                    if name not in ("hs_object_id", "hs_createdate", "hs_lastmodifieddate")
+                },
+            )
             for link in world.associations[before[1] :]:
                 kind = kinds.default(link.from_type, link.to_type)
                 if kind is not None:
@@ -148,15 +193,19 @@ def _rename(truth: Truth, before: tuple[int, int, int, int, int], old: str, new:
 
 
 def _account(store: Store, truth: duckdb.DuckDBPyConnection, world: World, company_id: str) -> Account | None:
-    """The account as its record and the truth have it; what the truth does not hold is drawn anew, the same every time."""
+    """The account as its record and the truth have it; what it lacks is drawn anew, the same every time."""
     record = store.get("companies", int(company_id))
-    known = truth.execute("select icp_level, has_budget, budget_opens_on from truth_companies where company_id = ?", [company_id]).fetchone()
+    known = truth.execute(
+        "select icp_level, has_budget, budget_opens_on from truth_companies where company_id = ?", [company_id]
+    ).fetchone()
     if record is None or known is None:
         return None
     rng = Random(f"harbourline:account:{company_id}")
     day: date = world.today
     facts: dict[str, list[str]] = {}
-    for predicate, value in truth.execute("select distinct predicate, fact_value from truth_facts where company_id = ? order by all", [company_id]).fetchall():
+    for predicate, value in truth.execute(
+        "select distinct predicate, fact_value from truth_facts where company_id = ? order by all", [company_id]
+    ).fetchall():
         facts.setdefault(predicate, []).append(value)
 
     def words(predicate: str, others: tuple[str, ...]) -> list[str]:
@@ -174,10 +223,29 @@ def _account(store: Store, truth: duckdb.DuckDBPyConnection, world: World, compa
     owner = next((s for s in world.sellers if s.id == properties.get("hubspot_owner_id")), world.sellers[0])
     size = facts.get("headcount", ["25"])[-1]
     return Account(
-        company_id, name, short_name(name)[:60], properties.get("domain", ""), properties.get("industry", ""), None, country if country in COUNTRIES else "United States",
-        properties.get("city", "the city"), 0.7, str(known[0]), 0.0, "prospect", owner, world.start, [state], words("pain", PAINS), words("need", NEEDS), words("tech_in_use", tuple(TECHS)),
-        facts.get("competitor") or [rng.choice(COMPETITORS)], words("objection", OBJECTIONS), int(size), [(date(2024, 1, 1), month_of(day, 2 + rng.randrange(5)))],
-    )  # fmt: skip
+        company_id,
+        name,
+        short_name(name)[:60],
+        properties.get("domain", ""),
+        properties.get("industry", ""),
+        None,
+        country if country in COUNTRIES else "United States",
+        properties.get("city", "the city"),
+        0.7,
+        str(known[0]),
+        0.0,
+        "prospect",
+        owner,
+        world.start,
+        [state],
+        words("pain", PAINS),
+        words("need", NEEDS),
+        words("tech_in_use", tuple(TECHS)),
+        facts.get("competitor") or [rng.choice(COMPETITORS)],
+        words("objection", OBJECTIONS),
+        int(size),
+        [(date(2024, 1, 1), month_of(day, 2 + rng.randrange(5)))],
+    )
 
 
 def _extend(truth_path: Path, truth: Truth) -> None:
@@ -192,7 +260,8 @@ def _extend(truth_path: Path, truth: Truth) -> None:
             f"""
             update truth_facts set is_current = (ranked.place = 1) from (
                 select rowid as row, row_number() over (
-                    partition by predicate, case when predicate in ({personal}) then contact_id else coalesce(company_id, contact_id) end
+                    partition by predicate, case when predicate in ({personal}) then contact_id
+                        else coalesce(company_id, contact_id) end
                     order by said_on desc, rowid desc
                 ) as place from truth_facts where predicate in ({single})
             ) as ranked where truth_facts.rowid = ranked.row

@@ -1,8 +1,8 @@
 """Net-new and win-back sequences, and what came back.
 
-Win-back books meetings at about half the rate of net-new. The reason is in the data twice: its sequences went to fewer people
-who decide (targeting), and more of them were the generic letter (messaging). Within the same segment and the same letter
-the two motions do equally well.
+Win-back books meetings at about half the rate of net-new. The reason is in the data twice: its sequences went to fewer
+people who decide (targeting), and more of them were the generic letter (messaging). Within the same segment and the
+same letter the two motions do equally well.
 """
 
 from __future__ import annotations
@@ -23,7 +23,15 @@ _MEETING: Final = {"decides": 0.15, "other": 0.045}
 _REPLY: Final = {"decides": 0.27, "other": 0.17}
 _GENERIC: Final = 0.5
 _GENERIC_SHARE: Final = {"net_new": 0.33, "win_back": 0.82}
-_CLASSES: Final = {"question": 16.0, "objection": 19.0, "soft_no": 24.0, "referral": 10.0, "hard_no": 11.0, "unsubscribe": 14.0, "positive": 6.0}
+_CLASSES: Final = {
+    "question": 16.0,
+    "objection": 19.0,
+    "soft_no": 24.0,
+    "referral": 10.0,
+    "hard_no": 11.0,
+    "unsubscribe": 14.0,
+    "positive": 6.0,
+}
 
 
 class Even:
@@ -40,7 +48,11 @@ class Even:
 def run_outreach(world: World) -> None:
     """Writes all sequences of the last year with their replies."""
     rng = world.rng
-    net_new = [c for c in world.contacts if c.account and c.account.status in ("prospect", "lost", "open") and c.account.icp_level != "excluded"]
+    net_new = [
+        c
+        for c in world.contacts
+        if c.account and c.account.status in ("prospect", "lost", "open") and c.account.icp_level != "excluded"
+    ]
     win_back = [c for c in world.contacts if c.account and c.account.churned_on is not None]
     chosen: list[tuple[str, Contact]] = []
     for contact in net_new:
@@ -51,11 +63,19 @@ def run_outreach(world: World) -> None:
         decides = contact.seniority in ("c_level", "vp", "director") and contact.persona == "decision_maker"
         if rng.random() < (0.42 if decides else 0.72):
             chosen.append(("win_back", contact))
-    spread = {(motion, segment): (Even(rng.random()), Even(rng.random())) for motion in ("net_new", "win_back") for segment in ("decides", "other")}
+    spread = {
+        (motion, segment): (Even(rng.random()), Even(rng.random()))
+        for motion in ("net_new", "win_back")
+        for segment in ("decides", "other")
+    }
     letters = {motion: Even(rng.random()) for motion in ("net_new", "win_back")}
     chosen.sort(key=lambda pair: (pair[0], -pair[1].intent, pair[1].id))  # every slice of intent gets the same rate
     for motion, contact in chosen:
-        segment = "decides" if contact.seniority in ("c_level", "vp", "director") and contact.persona == "decision_maker" else "other"
+        segment = (
+            "decides"
+            if contact.seniority in ("c_level", "vp", "director") and contact.persona == "decision_maker"
+            else "other"
+        )
         generic = letters[motion].next() < _GENERIC_SHARE[motion]
         factor = _GENERIC if generic else 1.0
         meetings, replies = spread[motion, segment]
@@ -93,7 +113,8 @@ def _sequence(world: World, contact: Contact, motion: str, letter: str, books: b
     first_sent: datetime | None = None
     booked = False
     for step in (1, 2, 3):
-        if at >= world.as_of - timedelta(hours=8):
+        stopped = contact.opted_out_on is not None and at >= contact.opted_out_on
+        if stopped or at >= world.as_of - timedelta(hours=8):
             break
         first_sent = first_sent or at
         family = f"outreach.{motion}.{letter}.{step}" if step < 3 else f"outreach.{motion}.3"
@@ -101,8 +122,15 @@ def _sequence(world: World, contact: Contact, motion: str, letter: str, books: b
         paragraphs = [part for part in world.bank.say(family, world.text, context).split("\n") if part]
         voice = thread.voice
         thread.voice = Voice(voice.register)  # our sequences are in English; people answer in their own language
-        send(world, thread, write_outbound(world, thread, paragraphs), at, incoming=False, quote=False,
-             extra={"hs_outreach_motion": motion, "hs_sequence_step": str(step)})  # fmt: skip
+        send(
+            world,
+            thread,
+            write_outbound(world, thread, paragraphs),
+            at,
+            incoming=False,
+            quote=False,
+            extra={"hs_outreach_motion": motion, "hs_sequence_step": str(step)},
+        )
         thread.voice = voice
         if bounces:
             bounce(world, thread, at + timedelta(seconds=20 + int(rng.random() * 90)))
@@ -120,7 +148,14 @@ def _sequence(world: World, contact: Contact, motion: str, letter: str, books: b
             answer(world, thread, reply_class, answered)
             booked = books
             if books and answered + timedelta(days=1) < world.as_of:
-                converse(world, thread, "intro", answered + timedelta(hours=2 + rng.random() * 20), 1 + int(rng.random() * 2), world.as_of)
+                converse(
+                    world,
+                    thread,
+                    "intro",
+                    answered + timedelta(hours=2 + rng.random() * 20),
+                    1 + int(rng.random() * 2),
+                    world.as_of,
+                )
             break
         at = world.office_time(world.workday((at + timedelta(days=5 + int(rng.random() * 5))).date()), offset)
     if first_sent is not None:
@@ -151,7 +186,11 @@ def answer(world: World, thread: Thread, reply_class: str, at: datetime) -> str:
     draft = Draft()
     if reply_class == "positive":
         facts = [f for f in [fact_for(world, account, contact, "meeting_asked", at.date(), language)] if f]
-        facts += [f for f in choose_facts(world, account, contact, "intro", at, language, 2) if f.predicate not in ("meeting_asked", "objection", "referral")]
+        facts += [
+            f
+            for f in choose_facts(world, account, contact, "intro", at, language, 2)
+            if f.predicate not in ("meeting_asked", "objection", "referral")
+        ]
         if rng.random() < 0.6:
             extra.append(dress(world, world.bank.say(f"{prefix}reply.positive", world.text, context), Voice("terse")))
     elif reply_class == "question":
@@ -170,7 +209,11 @@ def answer(world: World, thread: Thread, reply_class: str, at: datetime) -> str:
             if rng.random() < 0.4:
                 facts.insert(0, Fact("authority", "not_involved", "authority.not_involved", {"boss": "somebody else"}))
     elif reply_class == "objection":
-        value = world.pick(account.objections) if account.objections else world.pick(("price", "incumbent", "resources", "timing", "no_need"))
+        value = (
+            world.pick(account.objections)
+            if account.objections
+            else world.pick(("price", "incumbent", "resources", "timing", "no_need"))
+        )
         facts = [Fact("objection", value, f"objection.{value}", {"competitor": "the current provider"})]
         budget = account.budget_on(at.date())
         if budget.state != "available" and rng.random() < 0.35:
@@ -183,7 +226,16 @@ def answer(world: World, thread: Thread, reply_class: str, at: datetime) -> str:
         facts = [Fact("opt_out", "yes", "opt_out")]
     filler = 1 if rng.random() < 0.25 and reply_class not in ("hard_no", "unsubscribe") else 0
     opening = "open.outreach" if reply_class not in ("hard_no", "unsubscribe") else None
-    text = write_inbound(world, thread, facts, opening=opening, filler=filler, draft=draft, extra_sentences=extra, trap=reply_class in ("question", "soft_no") and rng.random() < 0.12)
+    text = write_inbound(
+        world,
+        thread,
+        facts,
+        opening=opening,
+        filler=filler,
+        draft=draft,
+        extra_sentences=extra,
+        trap=reply_class in ("question", "soft_no") and rng.random() < 0.12,
+    )
     if reply_class == "unsubscribe":
         contact.opted_out, contact.opted_out_on = True, at
     elif reply_class == "hard_no":

@@ -1,4 +1,4 @@
-"""Draws the contacts of each account: titles, seniority, persona, how they write, and their latent pull towards buying."""
+"""Draws the contacts of each account: titles, seniority, persona, how they write, and their latent pull to buy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,30 @@ from sandbox.company.names import COUNTRIES, person, slug
 from sandbox.company.world import Account, Contact, World, day_between
 from sandbox.records import SeedOwner
 
-FREEMAIL: Final = {"en": ("gmail.com", "outlook.com", "yahoo.com", "icloud.com", "hotmail.com"), "de": ("gmx.de", "web.de", "gmail.com"), "fr": ("orange.fr", "gmail.com"), "es": ("hotmail.com", "gmail.com"), "nl": ("gmail.com", "outlook.com")}  # fmt: skip
+FREEMAIL: Final = {"en": ("gmail.com", "outlook.com", "yahoo.com", "icloud.com", "hotmail.com"),
+    "de": ("gmx.de", "web.de", "gmail.com"), "fr": ("orange.fr", "gmail.com"), "es": ("hotmail.com", "gmail.com"),
+    "nl": ("gmail.com", "outlook.com")}  # fmt: skip
 SENIORITY: Final = {"c_level": 9.0, "vp": 10.0, "director": 19.0, "manager": 34.0, "individual": 28.0}
-_CORE: Final = ("Supply Chain", "Logistics", "Operations", "Procurement", "Warehouse", "Fulfilment", "Transport", "Inventory")
+_CORE: Final = (
+    "Supply Chain",
+    "Logistics",
+    "Operations",
+    "Procurement",
+    "Warehouse",
+    "Fulfilment",
+    "Transport",
+    "Inventory",
+)
 _ADJACENT: Final = ("IT", "Finance", "Ecommerce", "Planning", "Customer Service", "Digital")
 _OTHER: Final = ("Marketing", "HR", "Legal", "Sales", "Quality", "Facilities", "Communications")
 _C_TITLES: Final = {
-    "core": ("Chief Operating Officer", "COO", "Chief Supply Chain Officer", "Managing Director, Logistics", "Chief Procurement Officer"),
+    "core": (
+        "Chief Operating Officer",
+        "COO",
+        "Chief Supply Chain Officer",
+        "Managing Director, Logistics",
+        "Chief Procurement Officer",
+    ),
     "adjacent": ("Chief Information Officer", "CFO", "Chief Financial Officer", "CIO", "Chief Digital Officer"),
     "other": ("Chief Executive Officer", "Managing Director", "Founder & CEO", "Chief Marketing Officer", "Owner"),
 }
@@ -24,19 +41,34 @@ _PATTERNS: Final = {
     "vp": ("VP {f}", "Vice President, {f}", "SVP {f}", "VP of {f}", "Head of {f}, Europe"),
     "director": ("Director of {f}", "{f} Director", "Head of {f}", "Senior Director, {f}", "Regional {f} Director"),
     "manager": ("{f} Manager", "Manager, {f}", "Senior {f} Manager", "{f} Team Lead", "Site {f} Manager"),
-    "individual": ("{f} Analyst", "{f} Coordinator", "{f} Specialist", "{f} Planner", "{f} Assistant", "Junior {f} Analyst"),
+    "individual": (
+        "{f} Analyst",
+        "{f} Coordinator",
+        "{f} Specialist",
+        "{f} Planner",
+        "{f} Assistant",
+        "Junior {f} Analyst",
+    ),
 }
 _FOREIGN_TITLES: Final = {
-    "de": {"c_level": ("Geschäftsführer",), "vp": ("Bereichsleiter {f}",), "director": ("Leiter {f}",), "manager": ("Teamleiter {f}",), "individual": ("Sachbearbeiter {f}", "Disponent")},
-    "fr": {"c_level": ("Directeur général",), "vp": ("Directeur {f}",), "director": ("Responsable {f}",), "manager": ("Chef de service {f}",), "individual": ("Chargé de {f}",)},
-    "es": {"c_level": ("Director General",), "vp": ("Director de {f}",), "director": ("Jefe de {f}",), "manager": ("Responsable de {f}",), "individual": ("Técnico de {f}",)},
-    "nl": {"c_level": ("Algemeen directeur",), "vp": ("Directeur {f}",), "director": ("Hoofd {f}",), "manager": ("Teamleider {f}",), "individual": ("Medewerker {f}",)},
+    "de": {"c_level": ("Geschäftsführer",), "vp": ("Bereichsleiter {f}",), "director": ("Leiter {f}",),
+    "manager": ("Teamleiter {f}",), "individual": ("Sachbearbeiter {f}", "Disponent")},
+    "fr": {"c_level": ("Directeur général",), "vp": ("Directeur {f}",), "director": ("Responsable {f}",),
+    "manager": ("Chef de service {f}",), "individual": ("Chargé de {f}",)},
+    "es": {"c_level": ("Director General",), "vp": ("Director de {f}",), "director": ("Jefe de {f}",),
+    "manager": ("Responsable de {f}",), "individual": ("Técnico de {f}",)},
+    "nl": {"c_level": ("Algemeen directeur",), "vp": ("Directeur {f}",), "director": ("Hoofd {f}",),
+    "manager": ("Teamleider {f}",), "individual": ("Medewerker {f}",)},
 }  # fmt: skip
 _FOREIGN_FUNCTIONS: Final = {
-    "de": {"core": ("Logistik", "Supply Chain", "Einkauf", "Lager"), "adjacent": ("IT", "Controlling"), "other": ("Vertrieb", "Personal")},
-    "fr": {"core": ("logistique", "supply chain", "achats", "transport"), "adjacent": ("informatique", "finance"), "other": ("marketing", "qualité")},
-    "es": {"core": ("logística", "operaciones", "compras", "almacén"), "adjacent": ("sistemas", "finanzas"), "other": ("ventas", "calidad")},
-    "nl": {"core": ("logistiek", "supply chain", "inkoop", "magazijn"), "adjacent": ("ICT", "financiën"), "other": ("verkoop", "kwaliteit")},
+    "de": {"core": ("Logistik", "Supply Chain", "Einkauf", "Lager"), "adjacent": ("IT", "Controlling"),
+    "other": ("Vertrieb", "Personal")},
+    "fr": {"core": ("logistique", "supply chain", "achats", "transport"), "adjacent": ("informatique", "finance"),
+    "other": ("marketing", "qualité")},
+    "es": {"core": ("logística", "operaciones", "compras", "almacén"), "adjacent": ("sistemas", "finanzas"),
+    "other": ("ventas", "calidad")},
+    "nl": {"core": ("logistiek", "supply chain", "inkoop", "magazijn"), "adjacent": ("ICT", "financiën"),
+    "other": ("verkoop", "kwaliteit")},
 }  # fmt: skip
 PERSONA_PULL: Final = {"decision_maker": 0.75, "champion": 0.6, "influencer": 0.1, "gatekeeper": -0.6, "unknown": -0.8}
 SENIORITY_PULL: Final = {"c_level": 0.35, "vp": 0.35, "director": 0.3, "manager": 0.0, "individual": -0.5}
@@ -59,9 +91,12 @@ def draw_persona(rng: Random, seniority: str, function: str) -> str:
     if rng.random() < 0.07:
         return "unknown"
     if function == "other":
-        return rng.choices(("decision_maker", "influencer", "gatekeeper", "unknown"), (12 if seniority == "c_level" else 1, 3, 6, 4))[0]
+        return rng.choices(
+            ("decision_maker", "influencer", "gatekeeper", "unknown"), (12 if seniority == "c_level" else 1, 3, 6, 4)
+        )[0]
     table = {
-        "c_level": (75, 5, 15, 5), "vp": (60, 17, 18, 5), "director": (42, 28, 25, 5), "manager": (9, 34, 42, 15), "individual": (1, 18, 41, 40),
+        "c_level": (75, 5, 15, 5), "vp": (60, 17, 18, 5), "director": (42, 28, 25, 5), "manager": (9, 34, 42, 15),
+        "individual": (1, 18, 41, 40),
     }[seniority]  # fmt: skip
     if function == "adjacent":
         table = (table[0] * 0.6, table[1] * 0.6, table[2] * 1.4, table[3] * 1.4)
@@ -82,7 +117,9 @@ def phone_for(rng: Random, country: str) -> str:
     return f"{prefix} {rng.randint(20, 89)} 5550 {rng.randint(100, 999)}"
 
 
-def draw_contact(world: World, rng: Random, account: Account | None, owner: SeedOwner | None, domain_style: int, taken: set[str]) -> Contact:
+def draw_contact(
+    world: World, rng: Random, account: Account | None, owner: SeedOwner | None, domain_style: int, taken: set[str]
+) -> Contact:
     """One person of an account (or of none)."""
     country = account.country if account else rng.choice(tuple(COUNTRIES))
     info = COUNTRIES[country]
@@ -93,7 +130,8 @@ def draw_contact(world: World, rng: Random, account: Account | None, owner: Seed
     language = info.language if rng.random() < (0.55 if info.language != "en" else 1) else "en"
     if account is None or rng.random() < 0.025:
         free = FREEMAIL[language if language in FREEMAIL else "en"]
-        email = f"{slug(first)}{rng.choice(('.', '', '_'))}{slug(last)}{rng.randint(1, 99) if rng.random() < 0.5 else ''}@{rng.choice(free)}"
+        number = rng.randint(1, 99) if rng.random() < 0.5 else ""
+        email = f"{slug(first)}{rng.choice(('.', '', '_'))}{slug(last)}{number}@{rng.choice(free)}"
     else:
         email = email_for(rng, first, last, account.domain, domain_style)
     while email in taken:
@@ -103,14 +141,30 @@ def draw_contact(world: World, rng: Random, account: Account | None, owner: Seed
     title = draw_title(rng, language, seniority, function) if rng.random() > 0.075 else ""
     fit = account.fit if account else 0.3
     heat = account.heat if account else -0.5
-    intent = 2.4 * (fit - 0.7) + 0.75 * heat + PERSONA_PULL[persona] + SENIORITY_PULL[seniority] + FUNCTION_PULL[function] + rng.gauss(0, 0.7)
+    intent = (
+        2.4 * (fit - 0.7)
+        + 0.75 * heat
+        + PERSONA_PULL[persona]
+        + SENIORITY_PULL[seniority]
+        + FUNCTION_PULL[function]
+        + rng.gauss(0, 0.7)
+    )
     earliest = account.created.date() if account else world.start.date()
-    created = datetime.combine(day_between(rng, earliest, world.today - timedelta(days=60)), time(8 + int(rng.random() * 9), int(rng.random() * 60)), tzinfo=UTC)
+    created = datetime.combine(
+        day_between(rng, earliest, world.today - timedelta(days=60)),
+        time(8 + int(rng.random() * 9), int(rng.random() * 60)),
+        tzinfo=UTC,
+    )
     if account and account.status in ("customer", "churned") and rng.random() < 0.7:
-        created = max(account.created, datetime.combine(world.today - timedelta(days=rng.randint(500, 640)), time(10, 5), tzinfo=UTC))
+        created = max(
+            account.created,
+            datetime.combine(world.today - timedelta(days=rng.randint(500, 640)), time(10, 5), tzinfo=UTC),
+        )
     return Contact(
-        id=world.new_id("contacts"), first=first, last=last, email=email, title=title, function=function, seniority=seniority, persona=persona, language=language,
-        phone=phone_for(rng, country) if rng.random() > 0.35 else "", account=account, owner=owner, created=created, intent=intent,
+        id=world.new_id("contacts"), first=first, last=last, email=email, title=title, function=function,
+            seniority=seniority, persona=persona, language=language,
+        phone=phone_for(rng, country) if rng.random() > 0.35 else "", account=account, owner=owner, created=created,
+            intent=intent,
         register=rng.choices(("terse", "chatty", "formal", "typos", "plain"), (18, 22, 18, 12, 30))[0],
     )  # fmt: skip
 
@@ -119,9 +173,12 @@ def draw_people(world: World, count: int) -> None:
     """Fills `world.contacts` with exactly `count` people spread over the accounts, a few without any."""
     rng = world.stream("people")
     taken: set[str] = set()
-    weights = [(0.35 + rng.paretovariate(1.9)) * (1.5 if a.status in ("customer", "open", "churned") else 1.0) for a in world.accounts]
+    weights = [
+        (0.35 + rng.paretovariate(1.9)) * (1.5 if a.status in ("customer", "open", "churned") else 1.0)
+        for a in world.accounts
+    ]
     styles = {account.id: rng.randrange(6) for account in world.accounts}
-    slots: list[Account | None] = [*world.accounts][:count]
+    slots: list[Account | None] = list(world.accounts[:count])
     slots += rng.choices(world.accounts, weights, k=max(0, count - len(slots)))
     for index in range(len(world.accounts), len(slots)):
         if rng.random() < 0.013:

@@ -12,27 +12,121 @@ from sandbox.company.truth import TruthFact, TruthTrap
 from sandbox.company.world import Account, Contact, World
 
 MONTHS: Final = {
-    "en": ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"),
-    "de": ("Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"),
-    "fr": ("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre", "décembre"),
-    "es": ("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto", "septiembre", "octubre", "noviembre", "diciembre"),
-    "nl": ("januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september", "oktober", "november", "december"),
-}  # fmt: skip
+    "en": (
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ),
+    "de": (
+        "Januar",
+        "Februar",
+        "März",
+        "April",
+        "Mai",
+        "Juni",
+        "Juli",
+        "August",
+        "September",
+        "Oktober",
+        "November",
+        "Dezember",
+    ),
+    "fr": (
+        "janvier",
+        "février",
+        "mars",
+        "avril",
+        "mai",
+        "juin",
+        "juillet",
+        "août",
+        "septembre",
+        "octobre",
+        "novembre",
+        "décembre",
+    ),
+    "es": (
+        "enero",
+        "febrero",
+        "marzo",
+        "abril",
+        "mayo",
+        "junio",
+        "julio",
+        "agosto",
+        "septiembre",
+        "octubre",
+        "noviembre",
+        "diciembre",
+    ),
+    "nl": (
+        "januari",
+        "februari",
+        "maart",
+        "april",
+        "mei",
+        "juni",
+        "juli",
+        "augustus",
+        "september",
+        "oktober",
+        "november",
+        "december",
+    ),
+}
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-SINGLE_VALUED: Final = frozenset({"budget", "timeline", "authority", "champion", "renewal_risk", "headcount", "opt_out", "out_of_office"})
+SINGLE_VALUED: Final = frozenset(
+    {"budget", "timeline", "authority", "champion", "renewal_risk", "headcount", "opt_out", "out_of_office"}
+)
 OF_THE_PERSON: Final = frozenset({"authority", "champion", "opt_out", "out_of_office"})  # the others are the account's
 
-_OPENER_SHARE: Final = {"spoken": 0.42, "chatty": 0.38, "typos": 0.2, "plain": 0.16, "formal": 0.14, "terse": 0.05, "bare": 0.0}
+_OPENER_SHARE: Final = {
+    "spoken": 0.42,
+    "chatty": 0.38,
+    "typos": 0.2,
+    "plain": 0.16,
+    "formal": 0.14,
+    "terse": 0.05,
+    "bare": 0.0,
+}
 _TAIL_SHARE: Final = {"spoken": 0.14, "chatty": 0.12}
-_SENTENCE_START: Final = re.compile(r"([.?!] )([a-zà-ÿ])")
+_SENTENCE_START: Final = re.compile(r"([^\W\d][)\"]?[.?!] )([a-zà-ÿ])")
 _ASKS: Final = re.compile(
-    r"(can|could|would|will you|do|does|did|are (you|there|we)|is (there|it|this|that|harbourline|the)|was there|what|what's|how|when|where|which|who|why|shall|may|might|any plans)\b", re.I
+    r"(can|could|would|will you|do|does|did|are (you|there|we)|is (there|it|this|that|harbourline|the)|was there"
+    r"|what|what's|how|when|where|which|who|why|shall|may|might|any plans)\b",
+    re.I,
 )
-_ASKS_BACK: Final = re.compile(r"(can (you|we|i|your)|could (you|i|we)|do you|does (that|it)|what (do|does|would|can|are|happens|'s)|what's|how (do|does|can|is)|would (that|you|it)|shall|who do|whom|is that|are you|why )", re.I)
-_STATEMENT: Final = re.compile(r"(what (we|i|hurts)\b(?! (need|have) to)|what's (missing|next)|what i'm|what we're|when (our|the|we)\b(?! would)|who(ever)? knows|how it works|do not|don't|where i\b|would love)", re.I)
+_ASKS_BACK: Final = re.compile(
+    r"(can (you|we|i|your)|could (you|i|we)|do you|does (that|it)"
+    r"|what (do|does|would|can|are|will|is|happens|'s|we'd pay)"
+    r"|what's|where (do|does)|how (do|does|can|is|much)|would (that|you|it)"
+    r"|shall|who do|whom|is that|are you|why )",
+    re.I,
+)
+_STATEMENT: Final = re.compile(
+    r"(what (we|i|hurts)\b(?! (need|have) to)|what's (missing|next)"
+    r"|what i'm|what we're|when (our|the|we)\b(?! would)|who(ever)? knows"
+    r"|how it works|do not|don't|where i\b|would love)",
+    re.I,
+)
+_SENTENCE_END: Final = re.compile(r"[.?!] ")
+_CLAUSE_END: Final = re.compile(r"[,:] ")
 _IMPERATIVE: Final = re.compile(r"(just tell|say so)", re.I)
 _ASKS_ELSEWHERE: Final = {
-    "de": re.compile(r"(was kostet|was würde|mit welchen|können sie|können wir|wollen wir|sollen wir|passt ihnen|ginge|sind sie|ist harbourline|geht das|funktioniert das|wie lange)", re.I),
+    "de": re.compile(
+        r"(was kostet|was würde|mit welchen|können sie|können wir|wollen wir|sollen wir"
+        r"|passt ihnen|ginge|sind sie|ist harbourline|geht das|funktioniert das|wie lange)",
+        re.I,
+    ),
     "fr": re.compile(r"(combien|quel |pouvez-vous|peut-on|on s'appelle|pouvons-nous|est-ce|ça fonctionne)", re.I),
     "es": re.compile(r"(cuánto|qué precio)", re.I),
     "nl": re.compile(r"(wat kost|kun je|zullen we|kunnen we|werkt het)", re.I),
@@ -67,14 +161,35 @@ class Draft:
     facts: list[tuple[Fact, str]] = field(default_factory=list[tuple[Fact, str]])
     traps: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
 
-    def commit(self, world: World, document_type: str, document_id: str, text: str, when: datetime, contact: Contact | None, account: Account | None) -> None:
+    def commit(
+        self,
+        world: World,
+        document_type: str,
+        document_id: str,
+        text: str,
+        when: datetime,
+        contact: Contact | None,
+        account: Account | None,
+    ) -> None:
         """Writes the planted facts to the truth; every quote must stand in the text, letter for letter."""
         for fact, quote in self.facts:
             found = locate(text, quote)
             world.truth.facts.append(
-                TruthFact(document_type, document_id, fact.predicate, fact.value, "affirmed", fact.fact_date, fact.side, found, True,
-                          contact.id if contact else None, account.id if account else None, when.date())
-            )  # fmt: skip
+                TruthFact(
+                    document_type,
+                    document_id,
+                    fact.predicate,
+                    fact.value,
+                    "affirmed",
+                    fact.fact_date,
+                    fact.side,
+                    found,
+                    True,
+                    contact.id if contact else None,
+                    account.id if account else None,
+                    when.date(),
+                )
+            )
             if account is not None:
                 world.said[account.id].append((when, document_type, document_id, fact.predicate))
         for predicate, kind, quote in self.traps:
@@ -136,12 +251,13 @@ def capital(text: str) -> str:
 
 def is_question(core: str, language: str) -> bool:
     """Whether a bare sentence asks: it opens with a question word, or its last clause does."""
-    if language == "en":
-        if _STATEMENT.match(core):
-            return False
-        last = core.rstrip(" ,").rsplit(", ", 1)[-1]
-        return bool(_ASKS.match(core) and not _IMPERATIVE.match(last)) or bool(last != core and _ASKS_BACK.match(last))
-    return bool(_ASKS_ELSEWHERE[language].match(core))
+    sentence = _SENTENCE_END.split(core)[-1]
+    if language != "en":
+        return bool(_ASKS_ELSEWHERE[language].match(sentence))
+    last = _CLAUSE_END.split(sentence.rstrip(" ,"))[-1]
+    if last != sentence and _ASKS_BACK.match(last):
+        return True
+    return bool(_ASKS.match(sentence)) and not _STATEMENT.match(sentence) and not _IMPERATIVE.match(last)
 
 
 def misspell(rng: Random, text: str) -> str:
@@ -180,7 +296,9 @@ def name_month(world: World, month: str, day: date, language: str = "en") -> str
     return name
 
 
-def fact_for(world: World, account: Account, contact: Contact, predicate: str, day: date, language: str = "en") -> Fact | None:
+def fact_for(
+    world: World, account: Account, contact: Contact, predicate: str, day: date, language: str = "en"
+) -> Fact | None:
     """The fact this person would state truthfully on that day, None when there is nothing to say."""
     rng = world.rng
     if predicate == "budget":
@@ -189,7 +307,10 @@ def fact_for(world: World, account: Account, contact: Contact, predicate: str, d
             if state.opens_on <= day + timedelta(days=5):
                 return None
             opens = state.opens_on
-            context = {"opens": name_month(world, opens.strftime("%Y-%m"), day, language), "opens_year": str(opens.year)}
+            context = {
+                "opens": name_month(world, opens.strftime("%Y-%m"), day, language),
+                "opens_year": str(opens.year),
+            }
             return Fact("budget", "frozen", "budget.frozen_until", context, opens)
         return Fact("budget", state.state, f"budget.{state.state}")
     if predicate == "timeline":
@@ -197,9 +318,17 @@ def fact_for(world: World, account: Account, contact: Contact, predicate: str, d
         if month is None:
             return None
         other = world.text.choice([m for m in MONTHS[language] if m != month_name(month, language)])
-        return Fact("timeline", month, "timeline", {"month": name_month(world, month, day, language), "othermonth": other})
+        return Fact(
+            "timeline", month, "timeline", {"month": name_month(world, month, day, language), "othermonth": other}
+        )
     if predicate == "authority":
-        value = {"decision_maker": "decision_maker", "champion": "needs_approval", "influencer": "committee", "gatekeeper": "not_involved", "unknown": "not_involved"}[contact.persona]
+        value = {
+            "decision_maker": "decision_maker",
+            "champion": "needs_approval",
+            "influencer": "committee",
+            "gatekeeper": "not_involved",
+            "unknown": "not_involved",
+        }[contact.persona]
         if contact.persona in ("champion", "influencer") and rng.random() < 0.35:
             value = "committee" if value == "needs_approval" else "needs_approval"
         return Fact("authority", value, f"authority.{value}", {"boss": _boss(world, account, contact)})
@@ -220,14 +349,30 @@ def fact_for(world: World, account: Account, contact: Contact, predicate: str, d
         friend = next((c for c in account.contacts if c.role == "champion" and c is not contact), None)
         return Fact("champion", "other", "champion.other", {"colleague": friend.first}) if friend else None
     if predicate == "champion_left":
-        friend = next((c for c in account.contacts if c is not contact and c.persona in ("champion", "decision_maker")), None)
-        return Fact("champion_left", friend.name, "champion_left", {"colleague": friend.name, "colleague_first": friend.first}) if friend else None
+        friend = next(
+            (c for c in account.contacts if c is not contact and c.persona in ("champion", "decision_maker")), None
+        )
+        return (
+            Fact(
+                "champion_left",
+                friend.name,
+                "champion_left",
+                {"colleague": friend.name, "colleague_first": friend.first},
+            )
+            if friend
+            else None
+        )
     if predicate == "referral":
         others = [c for c in account.contacts if c is not contact]
         if not others:
             return None
         other = world.pick(others)
-        return Fact("referral", other.name, "referral", {"colleague": other.name, "colleague_title": other.title or "colleague", "colleague_email": other.email})
+        return Fact(
+            "referral",
+            other.name,
+            "referral",
+            {"colleague": other.name, "colleague_title": other.title or "colleague", "colleague_email": other.email},
+        )
     if predicate == "next_step":
         value = world.pick(("demo", "call", "trial", "proposal", "intro", "review", "send_info"))
         return Fact("next_step", value, f"next_step.{value}", {"weekday": weekday(world)})
@@ -235,7 +380,9 @@ def fact_for(world: World, account: Account, contact: Contact, predicate: str, d
         return Fact("commitment", "theirs", "commitment.theirs", {"weekday": weekday(world)})
     if predicate == "product_feedback":
         good = contact.intent > 0
-        value = world.weighted({"positive": 5.0 if good else 2.0, "negative": 1.5 if good else 3.0, "feature_request": 3.0})
+        value = world.weighted(
+            {"positive": 5.0 if good else 2.0, "negative": 1.5 if good else 3.0, "feature_request": 3.0}
+        )
         return Fact("product_feedback", value, f"product_feedback.{value}")
     if predicate == "renewal_risk":
         leaving = account.churned_on is not None and day > account.churned_on - timedelta(days=120)

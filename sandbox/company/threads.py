@@ -13,33 +13,67 @@ from sandbox.company.world import Account, Contact, World
 
 # What people talk about in a thread of each topic (weights), for those who lean in and those who don't.
 _LEAN_IN: Final = {
-    "intro": {"need": 4.0, "pain": 4, "meeting_asked": 4, "pricing_asked": 2, "authority": 2, "tech_in_use": 2, "headcount": 2, "competitor": 1, "referral": 0.6, "budget": 1.2},
-    "discovery": {"need": 3.5, "pain": 3.5, "authority": 2.5, "budget": 3, "timeline": 2.5, "tech_in_use": 2, "headcount": 2, "competitor": 1.5, "next_step": 2, "commitment": 1.5, "champion": 1.2, "meeting_asked": 1},
-    "demo": {"product_feedback": 4.0, "need": 2, "next_step": 3, "commitment": 2, "pricing_asked": 3, "champion": 2, "authority": 2, "competitor": 1.5, "timeline": 1.5, "security_asked": 1.5, "meeting_asked": 1.5},
-    "pricing": {"pricing_asked": 4.0, "budget": 4, "timeline": 2, "authority": 3, "objection": 1, "legal_asked": 2, "commitment": 1.5, "next_step": 1.5, "competitor": 1},
-    "security": {"security_asked": 5.0, "legal_asked": 3, "commitment": 2, "timeline": 1.5, "tech_in_use": 1.5, "authority": 1, "next_step": 1},
-    "contract": {"legal_asked": 4.0, "timeline": 3, "commitment": 3, "authority": 2, "budget": 2, "security_asked": 1, "next_step": 2},
-    "customer": {"product_feedback": 5.0, "renewal_risk": 2.5, "need": 1.5, "pain": 1, "headcount": 1, "commitment": 1, "champion_left": 0.5, "pricing_asked": 0.7, "next_step": 1},
-    "renewal": {"renewal_risk": 5.0, "budget": 2.5, "product_feedback": 2, "champion_left": 0.8, "pricing_asked": 1.5, "legal_asked": 1, "timeline": 1},
-    "nurture": {"need": 2.0, "pain": 2, "pricing_asked": 1.5, "meeting_asked": 1.5, "timeline": 1.2, "budget": 1.5, "authority": 1.2, "headcount": 0.8, "tech_in_use": 0.8, "competitor": 0.6},
+    "intro": {"need": 4.0, "pain": 4, "meeting_asked": 4, "pricing_asked": 2, "authority": 2, "tech_in_use": 2,
+    "headcount": 2, "competitor": 1, "referral": 0.6, "budget": 1.2},
+    "discovery": {"need": 3.5, "pain": 3.5, "authority": 2.5, "budget": 3, "timeline": 2.5, "tech_in_use": 2,
+    "headcount": 2, "competitor": 1.5, "next_step": 2, "commitment": 1.5, "champion": 1.2, "meeting_asked": 1},
+    "demo": {"product_feedback": 4.0, "need": 2, "next_step": 3, "commitment": 2, "pricing_asked": 3, "champion": 2,
+    "authority": 2, "competitor": 1.5, "timeline": 1.5, "security_asked": 1.5, "meeting_asked": 1.5},
+    "pricing": {"pricing_asked": 4.0, "budget": 4, "timeline": 2, "authority": 3, "objection": 1, "legal_asked": 2,
+    "commitment": 1.5, "next_step": 1.5, "competitor": 1},
+    "security": {"security_asked": 5.0, "legal_asked": 3, "commitment": 2, "timeline": 1.5, "tech_in_use": 1.5,
+    "authority": 1, "next_step": 1},
+    "contract": {"legal_asked": 4.0, "timeline": 3, "commitment": 3, "authority": 2, "budget": 2, "security_asked": 1,
+    "next_step": 2},
+    "customer": {"product_feedback": 5.0, "renewal_risk": 2.5, "need": 1.5, "pain": 1, "headcount": 1,
+    "commitment": 1, "champion_left": 0.5, "pricing_asked": 0.7, "next_step": 1},
+    "renewal": {"renewal_risk": 5.0, "budget": 2.5, "product_feedback": 2, "champion_left": 0.8, "pricing_asked": 1.5,
+    "legal_asked": 1, "timeline": 1},
+    "nurture": {"need": 2.0, "pain": 2, "pricing_asked": 1.5, "meeting_asked": 1.5, "timeline": 1.2, "budget": 1.5,
+    "authority": 1.2, "headcount": 0.8, "tech_in_use": 0.8, "competitor": 0.6},
 }  # fmt: skip
-_HOLD_BACK: Final = {"objection": 5.0, "budget": 1.5, "authority": 2, "competitor": 1, "tech_in_use": 1, "pain": 0.8, "timeline": 0.4, "referral": 0.5, "need": 0.4}
+_HOLD_BACK: Final = {
+    "objection": 5.0,
+    "budget": 1.5,
+    "authority": 2,
+    "competitor": 1,
+    "tech_in_use": 1,
+    "pain": 0.8,
+    "timeline": 0.4,
+    "referral": 0.5,
+    "need": 0.4,
+}
 _CLASS_BY_FACT: Final = {
-    "meeting_asked": "positive", "next_step": "positive", "champion": "positive", "pricing_asked": "question", "security_asked": "question", "legal_asked": "question",
+    "meeting_asked": "positive", "next_step": "positive", "champion": "positive", "pricing_asked": "question",
+    "security_asked": "question", "legal_asked": "question",
     "objection": "objection", "referral": "referral", "opt_out": "unsubscribe",
 }  # fmt: skip
 _CLASS_BY_VALUE: Final = {
-    ("budget", "available"): "positive", ("budget", "none"): "objection", ("budget", "frozen"): "objection", ("product_feedback", "positive"): "positive",
+    ("budget", "available"): "positive", ("budget", "none"): "objection", ("budget", "frozen"): "objection",
+    ("product_feedback", "positive"): "positive",
     ("renewal_risk", "low"): "positive", ("renewal_risk", "high"): "objection",
 }  # fmt: skip
-_TOPICS_BY_STAGE: Final = {"appointmentscheduled": "discovery", "qualifiedtobuy": "demo", "presentationscheduled": "pricing", "decisionmakerboughtin": "security", "contractsent": "contract"}
+_TOPICS_BY_STAGE: Final = {
+    "appointmentscheduled": "discovery",
+    "qualifiedtobuy": "demo",
+    "presentationscheduled": "pricing",
+    "decisionmakerboughtin": "security",
+    "contractsent": "contract",
+}
 
 
-def choose_facts(world: World, account: Account, contact: Contact, topic: str, at: datetime, language: str, most: int = 3) -> list[Fact]:
+def choose_facts(
+    world: World, account: Account, contact: Contact, topic: str, at: datetime, language: str, most: int = 3
+) -> list[Fact]:
     """The facts a message on that topic holds, drawn by how much the writer leans in; often none."""
     rng = world.rng
     lean = rng.random() < 0.5 + 0.16 * contact.intent if topic not in ("customer", "renewal") else rng.random() < 0.85
     weights = dict(_LEAN_IN[topic] if lean else _HOLD_BACK)
+    if language != "en":  # only what there are words for
+        known = {
+            name.partition(":")[2].partition(".")[0] for name in world.bank.families if name.startswith(language + ":")
+        }
+        weights = {predicate: weight for predicate, weight in weights.items() if predicate in known}
     budget = account.budget_on(at.date())
     if budget.state != "available" and lean and "budget" in weights:
         weights["budget"] *= 0.8
@@ -67,7 +101,7 @@ def class_of(facts: list[Fact]) -> str | None:
 def converse(world: World, thread: Thread, topic: str, start: datetime, messages: int, last: datetime) -> datetime:
     """Alternating messages of one thread, ours first (or theirs), never past `last`; returns the last moment."""
     rng = world.rng
-    account, contact = thread.account, thread.contact
+    account = thread.account
     offset = COUNTRIES[account.country].utc_offset if account else 0
     at = start
     ours_turn = rng.random() < 0.72
@@ -84,12 +118,16 @@ def converse(world: World, thread: Thread, topic: str, start: datetime, messages
         gap_hours = rng.expovariate(1 / 26) + 0.3
         following = at + timedelta(hours=gap_hours)
         day = world.workday(following.date())
-        at = following if day == following.date() and 5 <= following.hour + offset <= 20 else max(world.office_time(day, offset), at + timedelta(minutes=17))
+        at = (
+            following
+            if day == following.date() and 5 <= following.hour + offset <= 20
+            else max(world.office_time(day, offset), at + timedelta(minutes=17))
+        )
     return moment
 
 
 def write_ours(world: World, thread: Thread, topic: str, at: datetime, *, first: bool) -> str:
-    """A seller's message on the topic; sometimes with a promise or an agreed step in it, which is a fact of our side."""
+    """A seller's message on the topic; sometimes with a promise in it, which is a fact of our side."""
     rng, bank = world.rng, world.bank
     context = {**base_context(world, thread), "weekday": weekday(world)}
     draft = Draft()
@@ -106,22 +144,45 @@ def write_ours(world: World, thread: Thread, topic: str, at: datetime, *, first:
             draft.facts.append((Fact("commitment", "ours", "commitment.ours", side="ours"), sentence))
             paragraphs.append(sentence)
         if rng.random() < 0.45:
-            paragraphs.append(bank.say(f"ours.ask.{topic}" if bank.has(f"ours.ask.{topic}") else "ours.ask", world.text, context))
+            paragraphs.append(
+                bank.say(f"ours.ask.{topic}" if bank.has(f"ours.ask.{topic}") else "ours.ask", world.text, context)
+            )
     return send(world, thread, write_outbound(world, thread, paragraphs), at, incoming=False, draft=draft)
 
 
-def write_theirs(world: World, thread: Thread, topic: str, at: datetime, *, first: bool, facts: list[Fact] | None = None, reply_class: str | None = None) -> str:
+def write_theirs(
+    world: World,
+    thread: Thread,
+    topic: str,
+    at: datetime,
+    *,
+    first: bool,
+    facts: list[Fact] | None = None,
+    reply_class: str | None = None,
+) -> str:
     """A customer's message on the topic."""
     rng = world.rng
     account, contact = thread.account, thread.contact
     if facts is None:
         facts = choose_facts(world, account, contact, topic, at, thread.voice.language) if account else []
-    filler = rng.choices((0, 1, 2, 3, 6), (28, 38, 20, 10, 4))[0] if thread.voice.register != "terse" else rng.choices((0, 1), (7, 3))[0]
+    filler = (
+        rng.choices((0, 1, 2, 3, 6), (46, 33, 13, 6, 2))[0]
+        if thread.voice.register != "terse"
+        else rng.choices((0, 1), (7, 3))[0]
+    )
     draft = Draft()
     opening = f"open.{topic}.{'first' if first else 'reply'}"
     if not world.bank.has(opening):
         opening = "open.first" if first else "open.reply"
-    text = write_inbound(world, thread, facts, opening=opening, filler=filler if facts else max(1, filler), draft=draft, trap=rng.random() < 0.13)
+    text = write_inbound(
+        world,
+        thread,
+        facts,
+        opening=opening,
+        filler=filler if facts else max(1, filler),
+        draft=draft,
+        trap=rng.random() < 0.13,
+    )
     kept = [fact for fact, _ in draft.facts]
     return send(world, thread, text, at, incoming=True, draft=draft, reply_class=reply_class or class_of(kept))
 
@@ -134,7 +195,11 @@ def deal_threads(world: World, deal: Deal) -> None:
         topics = [("renewal", deal.opened + timedelta(days=int(rng.random() * 30)))]
     else:
         topics = [("intro", deal.opened - timedelta(days=1 + int(rng.random() * 12)))] if rng.random() < 0.6 else []
-        topics += [(_TOPICS_BY_STAGE[stage], moment + timedelta(hours=4 + rng.random() * 60)) for moment, stage in deal.stages if stage in _TOPICS_BY_STAGE]
+        topics += [
+            (_TOPICS_BY_STAGE[stage], moment + timedelta(hours=4 + rng.random() * 60))
+            for moment, stage in deal.stages
+            if stage in _TOPICS_BY_STAGE
+        ]
     for topic, start in topics:
         if start >= end or rng.random() < 0.12:
             continue

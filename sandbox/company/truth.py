@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -130,15 +131,29 @@ TABLES: dict[str, type] = {
     "outreach": TruthOutreach,
     "duplicates": TruthDuplicate,
 }
-_SQL_TYPES = {"fact_date": "date", "said_on": "date", "converted_at": "date", "churned_on": "date", "budget_opens_on": "date",
-              "sent_at": "timestamp", "latent_score": "double", "is_current": "boolean", "will_buy": "boolean", "has_budget": "boolean",
-              "budget_opened_after_churn": "boolean", "replied": "boolean", "meeting_booked": "boolean"}  # fmt: skip
+_SQL_TYPES = {
+    "fact_date": "date",
+    "said_on": "date",
+    "converted_at": "date",
+    "churned_on": "date",
+    "budget_opens_on": "date",
+    "sent_at": "timestamp",
+    "latent_score": "double",
+    "is_current": "boolean",
+    "will_buy": "boolean",
+    "has_budget": "boolean",
+    "budget_opened_after_churn": "boolean",
+    "replied": "boolean",
+    "meeting_booked": "boolean",
+}
 
 
 def save(truth: Truth, path: Path) -> None:
     """Append a truth to a DuckDB file, creating `truth_<table>` where missing. Times are naive UTC."""
     import duckdb
     import pyarrow as pa
+
+    arrow: Any = pa  # ships without types
 
     with duckdb.connect(str(path)) as connection:
         for name, kind in TABLES.items():
@@ -151,7 +166,7 @@ def save(truth: Truth, path: Path) -> None:
             arrays = {column: [row[i] for row in rows] for i, column in enumerate(columns)}
             if "sent_at" in arrays:
                 arrays["sent_at"] = [moment.replace(tzinfo=None) for moment in arrays["sent_at"]]
-            table = pa.table(arrays)
+            table = arrow.table(arrays)
             connection.register("incoming", table)
             connection.execute(f"insert into truth_{name} select {', '.join(columns)} from incoming")
             connection.unregister("incoming")

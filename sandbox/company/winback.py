@@ -29,10 +29,20 @@ def voices_of_the_churned(world: World) -> None:
             continue
         day = min(world.workday(day), world.today - timedelta(days=1))
         at: datetime = world.office_time(day, COUNTRIES[account.country].utc_offset)
-        thread = open_thread(world, contact, account.owner, world.bank.say("subject.nurture", world.text, {"co": account.short, "our_co": "Harbourline"}), language="en")
+        thread = open_thread(
+            world,
+            contact,
+            account.owner,
+            world.bank.say("subject.nurture", world.text, {"co": account.short, "our_co": "Harbourline"}),
+            language="en",
+        )
         if rng.random() < 0.7:
             write_ours(world, thread, "nurture", at - timedelta(days=1, hours=2), first=True)
         facts: list[Fact] = [f for f in [fact_for(world, account, contact, "budget", day)] if f is not None]
         if rng.random() < 0.4:
-            facts += [f for f in [fact_for(world, account, contact, rng.choice(("need", "pain", "timeline")), day)] if f is not None]
+            facts += [
+                f
+                for f in [fact_for(world, account, contact, rng.choice(("need", "pain", "timeline")), day)]
+                if f is not None
+            ]
         write_theirs(world, thread, "nurture", at, first=not thread.message_ids, facts=facts)

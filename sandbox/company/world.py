@@ -15,7 +15,16 @@ from sandbox.records import HistoryEntry, SeedAssociation, SeedObject, SeedOwner
 
 T = TypeVar("T")
 
-_FIRST_ID = {"contacts": 10151, "companies": 40207, "deals": 70113, "emails": 200411, "calls": 900107, "meetings": 950023, "notes": 970031, "tasks": 980017}
+_FIRST_ID = {
+    "contacts": 10151,
+    "companies": 40207,
+    "deals": 70113,
+    "emails": 200411,
+    "calls": 900107,
+    "meetings": 950023,
+    "notes": 970031,
+    "tasks": 980017,
+}
 
 
 def iso(moment: datetime) -> str:
@@ -131,7 +140,7 @@ class Contact:
 
 
 class World:
-    """One generation run. `rng` decides structure, `text` decides wording, so a different `phrases` keeps the same company."""
+    """One generation run. `rng` decides structure, `text` decides wording, so other `phrases` keep the same company."""
 
     def __init__(self, contacts: int, seed: int, as_of: date, phrases: Phrases) -> None:
         self.size = contacts
@@ -152,7 +161,9 @@ class World:
         self.emails_made = 0
         self._next = dict(_FIRST_ID)
         self._threads = 0
-        self.said: dict[str, list[tuple[datetime, str, str, str]]] = defaultdict(list)  # company id -> (when, type, id, predicate)
+        self.said: dict[str, list[tuple[datetime, str, str, str]]] = defaultdict(
+            list
+        )  # company id -> (when, type, id, predicate)
 
     def stream(self, label: str) -> Random:
         """An own random stream: what one room draws never shifts another's."""

@@ -19,7 +19,11 @@ def write(company: GeneratedCompany, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     truth_path = directory / TRUTH_FILE
     if truth_path.exists():
-        raise NightdeskError("A truth file is there already", where=str(truth_path), todo="Choose another folder or delete it with its CRM.")
+        raise NightdeskError(
+            "A truth file is there already",
+            where=str(truth_path),
+            todo="Choose another folder or delete it with its CRM.",
+        )
     store = Store.create(directory / CRM_FILE)
     store.seed(company.crm)
     save(company.truth, truth_path)
