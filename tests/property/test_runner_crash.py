@@ -83,6 +83,7 @@ for line in sys.stdin:
 class Drain:
     """One drain in a process of its own, forked off a nursery that has done the imports once."""
 
+    folder: Path
     _nursery: subprocess.Popen[str] | None = None
 
     def __init__(self, desk: Desk, point: str = "never", occurrence: int = 1, pause: float = 0.0) -> None:
@@ -123,13 +124,14 @@ class Drain:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nursery() -> Iterator[None]:
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    Drain.folder = tmp_path_factory.mktemp("crash")
     yield
     Drain.end()
 
 
 def make_desk() -> Desk:
-    desk = Desk(Path(mkdtemp(prefix="nightdesk-crash-")))
+    desk = Desk(Path(mkdtemp(dir=Drain.folder)))
     twins = [Row("hubspot:contact:100", "Word1 of a context"), Row("hubspot:contact:101", "Word2 of a context")]
     others = [Row("hubspot:contact:200", gate="freemail"), Row("hubspot:contact:201", missing="nothing said")]
     write_warehouse(desk.warehouse, [*some_rows(20), *twins, *others])

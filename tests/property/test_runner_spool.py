@@ -58,8 +58,16 @@ def line(response: AgentResponse, number: int = 1, *, is_final: bool = True) -> 
     )
 
 
+BASE: list[Path] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def base(tmp_path_factory: pytest.TempPathFactory) -> None:
+    BASE.append(tmp_path_factory.mktemp("spool"))
+
+
 def folder() -> Path:
-    return Path(mkdtemp(prefix="nightdesk-spool-"))
+    return Path(mkdtemp(dir=BASE[-1]))
 
 
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
