@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from random import Random
 from typing import Final
 
 from sandbox.company.deals import Deal
@@ -39,6 +40,7 @@ class Transcript:
     context: dict[str, str]
     ours: str
     theirs: list[str]
+    rng: Random
     seconds: float = 0.0
     lines: list[str] = field(default_factory=list[str])
     size: int = 0
@@ -130,7 +132,7 @@ def write_transcript(
     facts: list[Fact] | None = None,
 ) -> tuple[str, float]:
     """A transcript and its length in seconds. `length` is short, normal, long or hour; facts are put anywhere in it."""
-    rng = world.rng
+    rng = world.stream(f"call:{at.isoformat()}:{account.id}")  # its own: how long a talk gets depends on the words
     names = [f"{c.name} ({account.short})" for c in people]
     context = {
         "me": people[0].first,
@@ -141,7 +143,7 @@ def write_transcript(
         "weekday": weekday(world),
         "currency": "€" if COUNTRIES[account.country].phone not in ("+1", "+44", "+353") else "$",
     }
-    script = Transcript(world, context, f"{seller.first_name} {seller.last_name} ({OUR_NAME})", names)
+    script = Transcript(world, context, f"{seller.first_name} {seller.last_name} ({OUR_NAME})", names, rng)
     if facts is None:
         most = {"short": 2, "normal": 4, "long": 6, "hour": 7}[length]
         facts = []
@@ -187,7 +189,7 @@ def write_transcript(
 
 def _exchange_or_trap(script: Transcript, draft: Draft, topic: str, *, demo: bool, length: str) -> None:
     """One block of a call: the call's own topic first, then whatever people talk about."""
-    rng, bank = script.world.rng, script.world.bank
+    rng, bank = script.rng, script.world.bank
     roll = rng.random()
     own = f"call.{topic}" if bank.has(f"call.{topic}") else "call.talk"
     if roll < 0.035 and length != "short":
@@ -219,7 +221,7 @@ def _trap(script: Transcript, draft: Draft) -> None:
 
 def _wrap_up(script: Transcript, draft: Draft, topic: str) -> None:
     """Who does what until when; promises of both sides are facts."""
-    world, rng = script.world, script.world.rng
+    world, rng = script.world, script.rng
     _exchange(script, "call.wrap")
     if rng.random() < 0.42:
         sentence = dress(world, world.bank.say("commitment.ours", world.text, script.context), _SPOKEN)
@@ -232,7 +234,7 @@ def _wrap_up(script: Transcript, draft: Draft, topic: str) -> None:
         script.turn(script.theirs[0], sentence)
         script.we("call.thanks")
     if rng.random() < 0.4 and topic not in ("customer",):
-        value = world.pick(("demo", "call", "trial", "proposal", "review", "send_info"))
+        value = rng.choice(("demo", "call", "trial", "proposal", "review", "send_info"))
         sentence = dress(world, world.bank.say(f"next_step.{value}", world.text, script.context), _SPOKEN)
         draft.facts.append((Fact("next_step", value, f"next_step.{value}"), sentence))
         script.turn(script.theirs[0], sentence)

@@ -160,6 +160,7 @@ class World:
         self.sellers: list[SeedOwner] = []
         self.emails_made = 0
         self._next = dict(_FIRST_ID)
+        self._id_streams = {object_type: self.stream(f"ids:{object_type}") for object_type in _FIRST_ID}
         self._threads = 0
         self.said: dict[str, list[tuple[datetime, str, str, str]]] = defaultdict(
             list
@@ -171,7 +172,7 @@ class World:
 
     def new_id(self, object_type: str) -> str:
         value = self._next[object_type]
-        self._next[object_type] = value + 1 + int(self.rng.random() * 4)
+        self._next[object_type] = value + 1 + int(self._id_streams[object_type].random() * 4)
         return str(value)
 
     def new_thread(self) -> str:

@@ -51,15 +51,15 @@ def test_the_same_seed_gives_the_same_company_and_another_seed_another() -> None
     assert first.crm.objects != other.crm.objects
 
 
-def test_other_phrases_keep_the_same_people_and_say_it_in_other_words() -> None:
-    open_half, held_half = generate(80, phrases="open"), generate(80, phrases="held_out")
-    for table in ("contacts", "companies"):
+def test_other_phrases_keep_the_same_company_and_say_it_in_other_words() -> None:
+    open_half, held_half = generate(150, phrases="open"), generate(150, phrases="held_out")
+    for table in ("contacts", "companies", "deals", "emails", "calls", "meetings"):
         ours = [r.id for r in open_half.crm.objects if r.object_type == table]
         theirs = [r.id for r in held_half.crm.objects if r.object_type == table]
-        assert ours == theirs
-    assert {f.quote for f in open_half.truth.facts if f.predicate == "budget"}.isdisjoint(
-        {f.quote for f in held_half.truth.facts if f.predicate == "budget"}
-    )
+        assert ours == theirs, table
+    said, said_otherwise = ({f.quote for f in made.truth.facts} for made in (open_half, held_half))
+    shared = said & said_otherwise  # families of one variant (some in other languages) can't be split
+    assert len(shared) < 0.05 * len(said)
 
 
 @pytest.mark.parametrize("contacts", [60, 200, 400])
