@@ -41,6 +41,7 @@ class HubSpotClient:
         settings: Where and how fast.
         transport: A transport for tests; the network otherwise.
         sleep: Called with seconds to wait.
+        clock: Monotonic seconds, for the limits.
     """
 
     def __init__(
@@ -49,13 +50,14 @@ class HubSpotClient:
         *,
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.stopped = threading.Event()
         self._sleep = sleep
         self._slots = threading.BoundedSemaphore(settings.in_flight)
-        self._burst = WindowLimiter(settings.requests_per_10s, 10.0, sleep=sleep)
-        self._search = WindowLimiter(settings.searches_per_second, 1.0, sleep=sleep)
+        self._burst = WindowLimiter(settings.requests_per_10s, 10.0, clock=clock, sleep=sleep)
+        self._search = WindowLimiter(settings.searches_per_second, 1.0, clock=clock, sleep=sleep)
         self._count = 0
         self._count_lock = threading.Lock()
         self._http = httpx2.Client(

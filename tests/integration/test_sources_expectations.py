@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from test_sources_support import Template, company
+from test_sources_support import shared_template
 
 from nightdesk.errors import NightdeskError
 from sources.expectations import SUITES_DIR, check, load_suites
@@ -18,9 +18,7 @@ AS_OF = date(2026, 11, 17)
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("border")
-    Template(folder, company())
-    return folder / "raw.duckdb"
+    return shared_template(tmp_path_factory).folder / "raw.duckdb"
 
 
 def _spoil(loaded: Path, tmp_path: Path, *statements: str) -> Path:

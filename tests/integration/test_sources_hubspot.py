@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from test_sources_support import AS_OF, SIZES, Bench, Template, bench, company, serving
+from test_sources_support import AS_OF, SIZES, Bench, Template, bench, company, serving, shared_template
 
 from nightdesk.errors import NightdeskError
 from sandbox.crm.limits import UNLIMITED, Limits
@@ -17,7 +17,7 @@ CONTACT, COMPANY, DEAL, EMAIL = 1_000_000, 2_000_000, 3_000_000, 4_000_000
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    return Template(tmp_path_factory.mktemp("template"), company())
+    return shared_template(tmp_path_factory)
 
 
 def _define(it: Bench, kind: str, name: str, type_: str = "string", field: str = "text") -> None:

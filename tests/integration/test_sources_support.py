@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import httpx2
+import pytest
 from pydantic import SecretStr
 
 from sandbox.crm.limits import UNLIMITED, Limits
@@ -245,6 +246,16 @@ class Template:
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         with serving(folder) as it:
             yield it
+
+
+_TEMPLATES: list[Template] = []
+
+
+def shared_template(factory: pytest.TempPathFactory) -> Template:
+    """The template of the standard company: loaded once for all test files."""
+    if not _TEMPLATES:
+        _TEMPLATES.append(Template(factory.mktemp("template"), company()))
+    return _TEMPLATES[0]
 
 
 @contextmanager
