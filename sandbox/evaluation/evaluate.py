@@ -103,7 +103,7 @@ def goals(report: results.Report) -> tuple[results.Goal, ...]:
     violations = len(report.hostile.violations)
     return (
         *read_goals,
-        _at_least("current or replaced, single-valued facts", report.facts.supersession.share, SUPERSESSION_GOAL),
+        _at_least("contradicted remarks are replaced", report.facts.superseded.share, SUPERSESSION_GOAL),
         _at_least("quotes that stand in the text", exact.share, 1.0),
         results.Goal(
             name="hostile messages: caps broken, fields changed",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from sandbox.evaluation import matching, results
@@ -72,6 +74,8 @@ def read(connection: duckdb.DuckDBPyConnection) -> Readings:
             end=row[7] + len(row[6]) if row[7] >= 0 else -1,
             fact_date=row[8],
             is_current=row[9],
+            subject=_subject(row[2], row[10], row[11]),
+            said_on=row[12],
         )
         for row in rows(
             connection,
@@ -82,7 +86,8 @@ def read(connection: duckdb.DuckDBPyConnection) -> Readings:
                 ),
                 documents.document_id, facts.predicate, facts.fact_value, facts.polarity, facts.author_side,
                 facts.quote,
-                coalesce(instr(documents.body, facts.quote), 0) - 1, facts.fact_date, facts.is_current
+                coalesce(instr(documents.body, facts.quote), 0) - 1, facts.fact_date, facts.is_current,
+                facts.contact_id, facts.company_id, facts.said_on
             from truth.truth_facts as facts
             inner join warehouse.main.documents as documents
                 on documents.document_id = 'hubspot:' || facts.document_type || ':' || facts.document_id
@@ -172,7 +177,7 @@ def judge(readings: Readings) -> results.Facts:
         for pair in compared.matched
         if pair.planted.fact_date and pair.planted.value != str(pair.planted.fact_date)
     ]
-    replaced = [pair for pair in judged if pair.planted.is_current is False]
+    contradicted = _contradictions(planted, judged)
     spurious = _spurious_where(compared.spurious, traps, planted)
     return results.Facts(
         documents_selected=len(readings.documents),
@@ -186,7 +191,11 @@ def judge(readings: Readings) -> results.Facts:
         supersession=_share(
             "current or replaced", judged, lambda pair: pair.planted.is_current == pair.found.is_current
         ),
-        superseded=_share("replaced by a later remark", replaced, lambda pair: pair.found.is_current is False),
+        superseded=_share(
+            "contradicted later, both read: the earlier is replaced",
+            contradicted,
+            lambda pair: pair.found.is_current is False,
+        ),
         by_document_type=_by(planted, found, compared, lambda fact: kind_of.get(fact.document_id, "unknown")),
         by_side=_recall(planted, compared, lambda fact: fact.author_side),
         by_position=_recall(
@@ -301,6 +310,34 @@ def _is_judged(pair: Pair, single_valued: frozenset[str]) -> bool:
         and pair.planted.is_current is not None
         and pair.found.is_current is not None
     )
+
+
+def _subject(predicate: str, contact_id: str | None, company_id: str | None) -> str:
+    """Whom the truth takes a remark to be about: what people say of themselves, or of their firm."""
+    from sandbox.company.speech import OF_THE_PERSON
+
+    chosen = contact_id if predicate in OF_THE_PERSON else company_id or contact_id
+    return f"{predicate} {chosen}" if chosen else ""
+
+
+def _contradictions(planted: Sequence[Fact], judged: Sequence[Pair]) -> list[Pair]:
+    """Matched remarks that the next one of the same subject contradicts, where that one was read too.
+
+    What was never read can replace nothing, so this measures the rule of replacement apart from reading.
+    """
+    pair_of = {pair.planted.id: pair for pair in judged}
+    lines: dict[str, list[Fact]] = defaultdict(list)
+    for fact in planted:
+        if fact.subject and fact.said_on is not None and fact.is_current is not None:
+            lines[fact.subject].append(fact)
+    found: list[Pair] = []
+    for line in lines.values():
+        ordered = sorted(line, key=lambda fact: (fact.said_on or date.min, fact.id))
+        for earlier, later in pairwise(ordered):
+            differs = matching.canonical(earlier.value) != matching.canonical(later.value)
+            if differs and earlier.said_on != later.said_on and earlier.id in pair_of and later.id in pair_of:
+                found.append(pair_of[earlier.id])
+    return found
 
 
 def _share(name: str, pairs: Sequence[Pair], holds: Callable[[Pair], bool]) -> results.Rate:

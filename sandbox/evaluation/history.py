@@ -43,7 +43,7 @@ def key_numbers(report: results.Report) -> dict[str, float | None]:
         "facts_macro_f1": report.facts.macro_f1,
         "quotes_exact": report.facts.quotes_exact.share,
         "quotes_overlap": report.facts.quotes_overlap.share,
-        "supersession": report.facts.supersession.share,
+        "supersession": report.facts.superseded.share,
         "traps_read": fallen / laid if laid else None,
         "replies_accuracy": report.replies.accuracy,
         "replies_macro_f1": report.replies.macro_f1,

@@ -24,6 +24,8 @@ class Fact:
         end: One past the last character.
         fact_date: The day the remark speaks of, if it names one.
         is_current: False when a later remark replaced it; None when nobody has judged that.
+        subject: Whom a planted fact is about, the person or the account; empty for a found one.
+        said_on: The day a planted fact was said.
     """
 
     id: str
@@ -37,6 +39,8 @@ class Fact:
     end: int = -1
     fact_date: date | None = None
     is_current: bool | None = None
+    subject: str = ""
+    said_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Facts(Result):
     quotes_overlap: Rate  # matched facts whose quote shares characters with the planted sentence
     dates: Rate  # matched facts with a planted date, whose date was read too
     supersession: Rate  # matched single-valued facts whose current/replaced flag agrees with the truth
-    superseded: Rate  # the same, of those that a later remark replaced: the contradicting pairs
+    superseded: Rate  # contradicting pairs of which both were read: the earlier is marked as replaced
     by_document_type: tuple[Score, ...]
     by_side: tuple[Rate, ...]  # recall by who said it
     by_position: tuple[Rate, ...]  # recall in transcripts by where the remark stands

@@ -103,8 +103,40 @@ def test_quotes_dates_and_supersession_are_judged_on_what_matched() -> None:
     assert (judged.quotes_overlap.hits, judged.quotes_overlap.total) == (1, 2)
     assert (judged.dates.hits, judged.dates.total) == (1, 1)
     assert (judged.supersession.hits, judged.supersession.total) == (1, 1)
-    assert (judged.superseded.hits, judged.superseded.total) == (1, 1)
     assert {line.name: line.hits for line in judged.by_position} == {"1 beginning": 0, "3 end": 1}
+
+
+def test_a_contradiction_counts_where_both_remarks_were_read() -> None:
+    def said(number: int, value: str, day: int, is_current: bool, read_as: bool | None) -> tuple[Fact, list[Fact]]:
+        document = f"hubspot:email:{number}"
+        planted = a_fact(
+            f"p{number}",
+            document,
+            "budget",
+            value,
+            is_current=is_current,
+            subject="budget 5",
+            said_on=date(2026, 3, day),
+        )
+        found = [] if read_as is None else [a_fact(f"f{number}", document, "budget", value, is_current=read_as)]
+        return planted, found
+
+    remarks = [
+        said(1, "available", 1, False, False),  # contradicted by 2, and seen to be
+        said(2, "frozen", 2, False, True),  # contradicted by 3, and not seen to be
+        said(3, "none", 3, False, False),  # contradicted by 4, which nobody read
+        said(4, "available", 4, False, None),
+        said(5, "available", 5, True, True),  # the same again contradicts nothing
+    ]
+    readings = replace(
+        the_readings(),
+        planted=[planted for planted, _ in remarks],
+        found=[fact for _, found in remarks for fact in found],
+        traps=[],
+        hostile=frozenset(),
+    )
+    judged = facts.judge(readings)
+    assert (judged.superseded.hits, judged.superseded.total) == (1, 2)
 
 
 def test_errors_are_shown_with_their_words() -> None:
