@@ -10,7 +10,7 @@ from typing import Final
 from sandbox.company.deals import Deal
 from sandbox.company.names import COUNTRIES
 from sandbox.company.sellers import OUR_NAME
-from sandbox.company.speech import Draft, Fact, Voice, capital, dress, fact_for, say, weekday
+from sandbox.company.speech import Draft, Fact, Voice, capital, dress, fact_for, say
 from sandbox.company.threads import choose_facts
 from sandbox.company.world import Account, Contact, World, iso
 from sandbox.records import SeedOwner
@@ -140,7 +140,6 @@ def write_transcript(
         "co": account.short,
         "city": account.city,
         "them": people[-1].first,
-        "weekday": weekday(world),
         "currency": "€" if COUNTRIES[account.country].phone not in ("+1", "+44", "+353") else "$",
     }
     script = Transcript(world, context, f"{seller.first_name} {seller.last_name} ({OUR_NAME})", names, rng)

@@ -148,6 +148,7 @@ class Bank:
                 known[0].extend(variants)
                 known[1].update(marks)
         self.families: dict[str, Family] = {}
+        self._last: dict[str, int] = {}  # the variant each slot took last
         for name, (variants, marks) in gathered.items():
             everything = tuple(dict.fromkeys(variants))
             chosen = everything
@@ -211,7 +212,12 @@ class Bank:
                 family = self.families.get(part.name)
                 if family is None:
                     raise NightdeskError("A phrase names something the bank does not know", where=part.name)
-                self._emit(family.in_use[int(rng.random() * len(family.in_use))], out, rng, context)
+                count = len(family.in_use)
+                number = int(rng.random() * count)
+                if count > 1 and number == self._last.get(part.name):  # not "Monday and Monday"
+                    number = (number + 1) % count
+                self._last[part.name] = number
+                self._emit(family.in_use[number], out, rng, context)
 
 
 @lru_cache(maxsize=2048)

@@ -9,7 +9,7 @@ from typing import Final
 
 from sandbox.company.names import COUNTRIES
 from sandbox.company.sellers import OUR_DOMAIN, OUR_NAME
-from sandbox.company.speech import MONTHS, WEEKDAYS, Draft, Fact, Voice, capital, dress, say
+from sandbox.company.speech import MONTHS, Draft, Fact, Voice, capital, dress, say
 from sandbox.company.truth import TruthReply
 from sandbox.company.world import Account, Contact, World, iso
 from sandbox.records import SeedOwner
@@ -409,7 +409,6 @@ def base_context(world: World, thread: Thread) -> dict[str, str]:
         if account and account.country == "United Kingdom"
         else "$",
         "domain": OUR_DOMAIN,
-        "weekday": WEEKDAYS[int(world.text.random() * 5)],
     }
 
 
