@@ -40,7 +40,7 @@ class HubSpotClient:
     Args:
         settings: Where and how fast.
         transport: A transport for tests; the network otherwise.
-        sleep: Called with seconds to wait.
+        sleep: Called with seconds to wait; by default a wait that ends when the load is stopped.
         clock: Monotonic seconds, for the limits.
     """
 
@@ -49,11 +49,12 @@ class HubSpotClient:
         settings: HubSpotSettings,
         *,
         transport: httpx2.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.stopped = threading.Event()
+        sleep = sleep or self._pause
         self._sleep = sleep
         self._slots = threading.BoundedSemaphore(settings.in_flight)
         self._burst = WindowLimiter(settings.requests_per_10s, 10.0, clock=clock, sleep=sleep)
@@ -84,6 +85,11 @@ class HubSpotClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _pause(self, seconds: float) -> None:
+        """Waits, unless the load is over."""
+        if self.stopped.wait(seconds):
+            raise Stopped
 
     def get(self, path: str, params: Params = ()) -> Json:
         """One GET.

@@ -75,11 +75,18 @@ class Extraction:
         self.outcome = Outcome()
 
     def run(self) -> Outcome:
-        """Runs all streams; the first failure stops the others and is raised.
+        """Runs all streams; the first failure (or an interrupt) stops the others and is raised.
 
         Raises:
             NightdeskError: wrong token, wrong URL, CRM down, changed property type, an answer of an unknown shape.
         """
+        try:
+            return self._run()
+        except BaseException:
+            self._client.stopped.set()
+            raise
+
+    def _run(self) -> Outcome:
         self._definitions = self._read_definitions()
         with ThreadPoolExecutor(max_workers=len(OBJECTS) + 2, thread_name_prefix="hubspot") as pool:
             objects = {kind.name: pool.submit(self._object_stream, kind) for kind in OBJECTS}
@@ -95,7 +102,11 @@ class Extraction:
         return self.outcome
 
     def _settle(self, futures: Sequence[Future[None]]) -> None:
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        except BaseException:  # an interrupt: without this the pool would first read the whole CRM to its end
+            self._client.stopped.set()
+            raise
         if not any(future.exception() for future in done):
             return
         self._client.stopped.set()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import dlt
 
 PIPELINE: Final = "nightdesk_hubspot"
+_KEPT: Final = 10  # finished load packages kept for a look at what dlt did
 
 _DATA_TYPES: Final[dict[Kind, str]] = {
     "text": "text",
@@ -109,6 +110,13 @@ class Loader:
             self._load(pipeline)
         except Exception as error:
             raise _translated(error, self._raw_path) from error
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Forgets all but the latest packages: dlt keeps the folder of every load for good."""
+        loaded = self._dir / PIPELINE / "load" / "loaded"
+        for old in sorted(loaded.iterdir(), key=lambda path: path.name)[:-_KEPT] if loaded.is_dir() else ():
+            shutil.rmtree(old, ignore_errors=True)
 
     def _load(self, pipeline: dlt.Pipeline) -> None:
         """Loads the package with one connection held open: dlt opens the file eight times, each with a checkpoint."""

@@ -41,6 +41,7 @@ def load(
     Raises:
         NightdeskError: wrong token, wrong URL, CRM down, changed property type, unreadable value, file in use.
     """
+    import duckdb
     from filelock import FileLock, Timeout
 
     from sources.hubspot.client import HubSpotClient
@@ -82,6 +83,8 @@ def load(
                     loader.run(counts, settlement.batches, settlement.close)
             if quiet:
                 touch_watermarks(raw_path, outcome, now)
+        except (OSError, duckdb.Error) as error:
+            raise _unwritten(error, raw_path) from error
         finally:
             spool.remove()
         return LoadReport(
@@ -93,6 +96,16 @@ def load(
         )
     finally:
         lock.release()
+
+
+def _unwritten(error: Exception, raw_path: Path) -> NightdeskError:
+    """The error for a disk that does not take what was read."""
+    first = (str(error) or type(error).__name__).splitlines()[0][:300]
+    return NightdeskError(
+        f"What was read from the CRM could not be written: {first}",
+        where=str(raw_path.parent),
+        todo="Free disk space (or check the rights of the folder), then load again; what is loaded stays as it is.",
+    )
 
 
 def _totals(raw_path: Path) -> dict[str, int]:
