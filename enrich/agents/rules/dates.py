@@ -93,7 +93,7 @@ class DateGrammar:
         return rf"""
         (?<![\w.,/-])(?:(?P<edge>{edge}){glue}(?<![^\W_])|)(?:
             (?P<iso>\d{{4}}-\d{{2}}-\d{{2}})
-          | (?P<dotted>\d{{1,2}}\.\s?\d{{1,2}}\.(?:\s?\d{{4}}|\d{{2}}(?!\d))?)
+          | (?P<dotted>\d{{1,2}}\.\s?\d{{1,2}}\.(?:\s?\d{{4}}|\d{{2}}(?!\d)|(?!\d)))
           | (?P<slashed>\d{{1,2}}/\d{{1,2}}(?:/\d{{2,4}})?)
           | (?P<day1>\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s*(?:of\s+|de\s+)?(?:-\s*)?(?P<month1>{month})\b\.?(?:\s*,?\s*(?:de\s+|del\s+)?(?P<year1>\d{{4}}))?
           | (?P<month2>{month})\b\.?\s+(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?(?![\d:%.]\d|\s?%|\d)(?:\s*,?\s*(?P<year2>20\d{{2}}))?

@@ -228,11 +228,11 @@ class _Sentence:
 
     def _mention(self, mode: str) -> Mention | None:
         ahead = [item for item in self.mentions if item.link != "since" and item.last >= self.today]
-        if mode in ("until", "required_until"):
+        if mode in ("until", "linked", "required_until"):
             linked = [item for item in ahead if item.link in ("until", "after", "from", "by")]
             if linked:
                 return linked[-1]
-            if mode == "required_until":
+            if mode in ("linked", "required_until"):
                 return None
             return next((item for item in ahead if item.link == "in"), None)
         return next((item for item in ahead if item.link in ("by", "until", "in", "from")), ahead[0] if ahead else None)
@@ -273,6 +273,10 @@ class _Sentence:
     def _people(self, match: Match) -> list[str]:
         names = self._names or []
         touched = [name for name, (start, end) in names if any(a <= start and end <= b for a, b in match.taken)]
+        if touched and " " not in touched[0]:
+            # "Ana Ruiz, our contact in Leeds, has left": the full name is meant, not the place nearest to the verb.
+            full = [name for name, (start, _) in names if " " in name and start < match.end]
+            return full[:1] or touched[:1]
         return touched[:1]
 
     def _tech(self) -> list[str]:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from enrich.agents.rules.dates import DateGrammar
 from enrich.agents.rules.names import Names
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 FILES = ("words", "grammar", "dates", "facts", "replies", "titles", "phrases")
 FOLDER = "rules_agent"
 
-DateMode = Literal["none", "any", "until", "required", "required_until"]
+DateMode = Literal["none", "any", "until", "linked", "required", "required_until"]
+_DATE_MODES: tuple[DateMode, ...] = get_args(DateMode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,8 @@ def _fact_rule(predicate: str, position: int, entry: Mapping[str, Any], speaker:
     unknown = set(entry) - _RULE_KEYS
     if unknown:
         raise ValueError(f"facts.yml: {predicate}: no such key `{sorted(unknown)[0]}`")
+    if entry.get("date", "none") not in _DATE_MODES:
+        raise ValueError(f"facts.yml: {predicate}: `date` is one of {', '.join(_DATE_MODES)}")
     patterns = tuple(compile_pattern(text, tagger) for text in entry["any"])
     sides = {"theirs": {"theirs", "unknown"}, "ours": {"ours"}, "both": {"theirs", "ours", "unknown"}}[speaker]
     if "sides" in entry:

@@ -14,6 +14,7 @@ from enrich.agents.rules.tokens import Tagged, Tagger
 
 DEFAULT_GAP = 2
 _GAP = re.compile(r"~(\d{1,2})")
+_FOUND_BY_CODE = frozenset({"PERSON", "NUMBER"})  # these are no lists of words
 _CLASS = re.compile(r"[A-Z][A-Z0-9_]*")
 
 
@@ -52,8 +53,10 @@ def compile_pattern(text: str, tagger: Tagger) -> Pattern:
             if part not in tagger.numbers:
                 raise ValueError(f"`{text}`: there is no word class `{part}`")
             number = tagger.numbers[part]
+        elif f"={part}" in tagger.numbers:
+            number = tagger.numbers[f"={part}"]
         else:
-            number = tagger.add(f"={part}", [word.replace("_", " ") for word in part.split("|")])
+            number = tagger.add(f"={part}", _alternatives(text, part, tagger))
         terms.append((number, gap if waiting or not terms else DEFAULT_GAP))
         waiting = False
     if not terms or waiting:
@@ -62,6 +65,19 @@ def compile_pattern(text: str, tagger: Tagger) -> Pattern:
     for number, _ in terms:
         mask |= 1 << number
     return Pattern(tuple(terms), mask, text)
+
+
+def _alternatives(text: str, part: str, tagger: Tagger) -> list[str]:
+    """The words of `we|our|BOSS`: literal ones, and those of the classes named."""
+    words: list[str] = []
+    for item in part.split("|"):
+        if not _CLASS.fullmatch(item):
+            words.append(item.replace("_", " "))
+        elif item in tagger.entries and item not in _FOUND_BY_CODE:
+            words += tagger.entries[item]
+        else:
+            raise ValueError(f"`{text}`: `{item}` cannot be one of several")
+    return words
 
 
 def find(pattern: Pattern, tagged: Tagged, breaks: Sequence[int]) -> Iterator[Match]:

@@ -112,6 +112,7 @@ class Tagger:
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
+        self.entries: dict[str, list[str]] = {}
         self.weights: dict[int, float] = {}  # how common a class is likely to be: a guess that only steers speed
         self._exact: dict[str, set[int]] = {}
         self._prefix: dict[str, set[int]] = {}
@@ -126,6 +127,7 @@ class Tagger:
         """Define a class (or extend it) and return its number."""
         number = self.numbers.setdefault(name, len(self.numbers))
         for entry in entries:
+            self.entries.setdefault(name, []).append(entry)
             words = re.findall(r"[^\W_]+(?:[.,:]\d+)*\*?|[%$€£]", fold(entry))
             if not words:
                 raise ValueError(f"`{entry}` holds no word")
