@@ -168,6 +168,7 @@ def spoil(world: World) -> None:
     """Missing and broken addresses."""
     rng = world.stream("spoil")
     quiet = [c for c in world.contacts if c.last_touch is None]
+    used: set[str] = set()
     for contact in rng.sample(quiet, min(len(quiet), max(1, round(world.size * 0.012)))):
         roll = rng.random()
         contact.email = (
@@ -177,10 +178,13 @@ def spoil(world: World) -> None:
                 (
                     f"{slug(contact.first)}.{slug(contact.last)}@",
                     f"{slug(contact.last)}(at){contact.account.domain if contact.account else 'mail'}",
-                    "unknown",
+                    f"unknown {contact.id}",
                 )
             )
         )
+        if contact.email in used:
+            contact.email = ""
+        used.add(contact.email)
 
 
 def copies(world: World, count: int) -> None:
@@ -268,8 +272,11 @@ def _twin(world: World, rng: Random, contact: Contact, original: SeedObject) -> 
         last = last[:-1] + last[-1] * 2 if len(last) > 3 else last
     elif roll < 0.75:
         first = f"{first[0]}."
-    if email == contact.email:
-        email = f"{f}-{s}@{account.domain}"
+    taken = {c.email for c in world.contacts} | world.twin_emails
+    number = 2
+    while email in taken:
+        email, number = f"{f}-{s}{number}@{account.domain}", number + 1
+    world.twin_emails.add(email)
     properties = dict(original.properties)
     properties |= {
         "email": email,

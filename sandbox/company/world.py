@@ -158,6 +158,7 @@ class World:
         self.accounts: list[Account] = []
         self.contacts: list[Contact] = []
         self.sellers: list[SeedOwner] = []
+        self.twin_emails: set[str] = set()
         self.emails_made = 0
         self._next = dict(_FIRST_ID)
         self._id_streams = {object_type: self.stream(f"ids:{object_type}") for object_type in _FIRST_ID}

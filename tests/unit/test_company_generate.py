@@ -76,6 +76,17 @@ def test_sizes_scale_with_contacts(contacts: int) -> None:
     assert {r.properties["hs_meeting_start_time"][:10] for r in scheduled} == {"2026-11-17", "2026-11-18"}
 
 
+@pytest.mark.parametrize("seed", [7, 8])
+def test_no_two_live_contacts_share_an_address(seed: int) -> None:
+    made = generate(2400, seed)
+    seen = Counter(
+        r.properties["email"].lower()
+        for r in made.crm.objects
+        if r.object_type == "contacts" and "email" in r.properties and r.archived_at is None and r.merged_into is None
+    )
+    assert max(seen.values()) == 1
+
+
 def test_every_quote_stands_in_its_document(company: GeneratedCompany, rows: Rows) -> None:
     assert len(company.truth.facts) > 500
     for fact in company.truth.facts:
