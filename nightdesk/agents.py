@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nightdesk.clock import system_clock
-from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
     from enrich.agents.protocol import Agent
@@ -13,27 +12,31 @@ if TYPE_CHECKING:
 
 
 def make(project: Project) -> Agent:
-    """The agent that NIGHTDESK_AGENT names.
+    """The agent that NIGHTDESK_AGENT names; with NIGHTDESK_RECORD it also keeps what it says, to be played back.
 
     Raises:
-        NightdeskError: The agent cannot work here (no key, nothing recorded).
+        NightdeskError: Nothing has been recorded to play back.
     """
-    name = project.settings.agent
-    if name == "rules":
-        from enrich.agents.rules.agent import RulesAgent
+    settings, policy = project.settings, project.policy
+    if settings.agent == "recorded":
+        from enrich.agents.recorded import RecordedAgent
 
-        return RulesAgent(project.policy)
-    if name == "claude":
+        return RecordedAgent(settings.recordings)
+    if settings.agent == "claude":
         import os
 
         from enrich.agents.claude import ClaudeAgent
 
-        key = os.environ.get("ANTHROPIC_API_KEY", "")
-        if not key:
-            raise NightdeskError(
-                "The Claude agent has no key",
-                where="ANTHROPIC_API_KEY",
-                todo="Put the key into the environment, or set NIGHTDESK_AGENT=rules to run offline.",
-            )
-        return ClaudeAgent(project.policy.budget.agents.claude, api_key=key, clock=system_clock)
-    raise NightdeskError(f"No agent is called `{name}`", where="NIGHTDESK_AGENT", todo="Use rules or claude.")
+        # A missing key is an error only once something is due: a quiet night needs none.
+        agent: Agent = ClaudeAgent(
+            policy.budget.agents.claude, api_key=os.environ.get("ANTHROPIC_API_KEY"), clock=system_clock
+        )
+    else:
+        from enrich.agents.rules.agent import RulesAgent
+
+        agent = RulesAgent(policy)
+    if settings.record:
+        from enrich.agents.recorded import RecordingAgent
+
+        return RecordingAgent(agent, settings.recordings)
+    return agent

@@ -38,9 +38,8 @@ def publish(warehouse: Path, folder: Path, models: Mapping[str, tuple[str, str]]
             for name, (schema, relation) in sorted(models.items()):
                 target = folder / f"{name}.parquet"
                 fresh = target.with_suffix(".parquet.new")
-                connection.execute(f"""copy "{schema}"."{relation}" to '{fresh}' (format parquet)""")
-                found = connection.execute(f"select count(*) from '{fresh}'").fetchone()
-                counts[name] = int(found[0]) if found else 0
+                written = connection.execute(f"""copy "{schema}"."{relation}" to '{fresh}' (format parquet)""")
+                ((counts[name],),) = written.fetchall()
                 os.replace(fresh, target)
         snapshot = folder / "warehouse.duckdb"
         fresh = snapshot.with_suffix(".duckdb.new")

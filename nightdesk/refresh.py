@@ -160,6 +160,9 @@ def _night(
                 )
                 numbers |= {"selected": report.selected, "asked": report.asked, **report.counts}
             night.drains.append(report)
+            for warning in report.warnings:
+                progress("enrich", f"{operation}: {warning}")
+                logs.log("warning", run_id=run.run_id, operation=operation, warning=warning)
             logs.log(
                 "operation drained", run_id=run.run_id, operation=operation, selected=report.selected, **report.counts
             )

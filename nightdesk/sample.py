@@ -33,13 +33,12 @@ def make(folder: Path, *, contacts: int, seed: int, force: bool) -> Mapping[str,
     """
     from sandbox import company
 
-    if (folder / STORE).exists():
-        if not force:
-            raise NightdeskError(
-                "There is a sample company already",
-                where=str(folder),
-                todo="Use it as it is, or replace it with `nightdesk sandbox generate --force`.",
-            )
+    if (folder / STORE).exists() and not force:
+        raise NightdeskError(
+            "There is a sample company already",
+            where=str(folder),
+            todo="Use it as it is, or replace it with `nightdesk sandbox generate --force`.",
+        )
     # Made beside and moved into place: an interrupted generation leaves no half company behind.
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)

@@ -24,6 +24,7 @@ class Settings(BaseSettings):
         hubspot_url: Origin of the CRM's API, without a path.
         hubspot_token: Private-app token.
         agent: Who answers: `rules` (offline), `claude` (needs ANTHROPIC_API_KEY) or `recorded` (replays).
+        record: Keep every answer of the agent, so that `recorded` can play it back without a key.
         as_of: The day the night belongs to; today in UTC when unset.
     """
 
@@ -36,6 +37,7 @@ class Settings(BaseSettings):
     hubspot_base_path: str = "/crm/v3"
     hubspot_requests_per_10s: int = Field(default=190, ge=1)
     agent: AgentName = "rules"
+    record: bool = False
     as_of: date = Field(default_factory=lambda: datetime.now(UTC).date())
     actor: str = Field(default_factory=lambda: os.environ.get("USER") or "unknown")
 
@@ -63,6 +65,11 @@ class Settings(BaseSettings):
     @property
     def spool(self) -> Path:
         return self.data_dir / "spool"
+
+    @property
+    def recordings(self) -> Path:
+        """What `record` keeps and the agent `recorded` plays back."""
+        return self.data_dir / "recordings.jsonl"
 
     @property
     def pipelines(self) -> Path:

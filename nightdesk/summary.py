@@ -120,9 +120,13 @@ def read_from(connection: duckdb.DuckDBPyConnection, run_id: str, *, with_wareho
         [run_id],
     )
     outcomes: dict[str, dict[str, int]] = {}
-    for operation, outcome, count in _rows(
+    for operation, outcome, count, _ in _rows(
         connection,
-        "select operation, outcome, count(*) from outcomes where run_id = ? group by all order by all",
+        """
+        select operation, outcome, count(*), min(min(recorded_at)) over (partition by operation) as drained_at
+        from outcomes where run_id = ? group by operation, outcome
+        order by drained_at, operation, outcome
+        """,
         [run_id],
     ):
         outcomes.setdefault(operation, dict.fromkeys(OUTCOMES, 0))[outcome] = count
