@@ -85,7 +85,7 @@
         select
             answer_id
             {%- for component in components %},
-            max("level") filter (where component = '{{ component }}')
+            max(level) filter (where component = '{{ component }}')
                 as {{ component }}
             {%- endfor %}
         from {{ ref('stg_ledger__judgements') }}

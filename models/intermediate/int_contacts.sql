@@ -81,7 +81,9 @@ final as (
         -- booleans
         freemail_domains.domain is not null as is_freemail,
         coalesce(
-            regexp_full_match(contacts.email, '[^@\s]+@[^@\s.]+(\.[^@\s.]+)*\.[a-z]{2,}'),
+            regexp_full_match(
+                contacts.email, '[^@\s]+@[^@\s.]+(\.[^@\s.]+)*\.[a-z]{2,}'
+            ),
             false
         )
         and contacts.email_bounce_count = 0 as has_valid_email,

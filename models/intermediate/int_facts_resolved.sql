@@ -53,7 +53,9 @@ facts as (
             when documents.document_type = 'email' then documents.author_email
         end as author_email,
         case
-            when documents.document_type <> 'email' and ledger_facts.author not like '%@%'
+            when
+                documents.document_type <> 'email'
+                and ledger_facts.author not like '%@%'
                 then lower(
                     trim(
                         regexp_replace(

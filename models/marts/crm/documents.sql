@@ -106,9 +106,8 @@ associated_contacts as (
             document_contacts.contact_id,
             row(
                 case
-                    when
-                        document_contacts.email in (emails.author_email, emails.to_email)
-                        then 0
+                    when document_contacts.email = emails.author_email then 0
+                    when document_contacts.email = emails.to_email then 0
                     else 1
                 end,
                 document_contacts.contact_id

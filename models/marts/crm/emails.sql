@@ -93,8 +93,11 @@ final as (
 
         -- booleans
         direction = 'inbound'
-        and ({{ is_machine_reply('auto_submitted', 'auto_reply', 'precedence', 'from_email') }})
-            as is_machine_reply,
+        and (
+            {{ is_machine_reply(
+                'auto_submitted', 'auto_reply', 'precedence', 'from_email'
+            ) }}
+        ) as is_machine_reply,
 
         -- timestamps
         occurred_at,

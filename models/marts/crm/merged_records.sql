@@ -1,7 +1,7 @@
 -- One row per record that was merged away: the live record that now stands for it, over any number of merges.
 with recursive
 
-merges as (
+merge_pairs as (
 
     select
         object_type,
@@ -18,18 +18,18 @@ chains as (
         merged_record_id,
         surviving_record_id,
         1 as merge_count
-    from merges
+    from merge_pairs
 
     union all
 
     select
         chains.object_type,
         chains.merged_record_id,
-        merges.surviving_record_id,
+        merge_pairs.surviving_record_id,
         chains.merge_count + 1 as merge_count
     from chains
-    inner join merges
-        on chains.surviving_record_id = merges.merged_record_id
+    inner join merge_pairs
+        on chains.surviving_record_id = merge_pairs.merged_record_id
     -- A circle of merges cannot happen in a CRM; were it to, the build must still end.
     where chains.merge_count < 50
 

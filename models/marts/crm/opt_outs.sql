@@ -152,7 +152,7 @@ from_replies as (
         documents.contact_id,
         documents.author_email as email,
         'reply_class' as source,
-        judgements."level"
+        judgements.level
         || coalesce(': "' || min(evidence.quote) || '"', '') as evidence,
         documents.document_id as evidence_id,
         documents.occurred_at as opted_out_at
@@ -164,7 +164,7 @@ from_replies as (
     inner join sources
         on
             sources.list_name = 'suppression_reply_class'
-            and judgements."level" = sources.item
+            and judgements.level = sources.item
     inner join documents
         on classed_replies.document_id = documents.document_id
     left join {{ ref('stg_ledger__evidence') }} as evidence
@@ -175,7 +175,7 @@ from_replies as (
     group by
         documents.contact_id,
         documents.author_email,
-        judgements."level",
+        judgements.level,
         documents.document_id,
         documents.occurred_at
 
@@ -246,8 +246,12 @@ said_no as (
 meant as (
 
     select
-        said_no.*,
-        coalesce(merged.surviving_record_id, said_no.contact_id) as meant_contact_id
+        said_no.source,
+        said_no.evidence,
+        said_no.evidence_id,
+        said_no.opted_out_at,
+        said_no.email,
+        coalesce(merged.surviving_record_id, said_no.contact_id) as contact_id
     from said_no
     left join merged
         on said_no.contact_id = merged.merged_record_id
@@ -257,15 +261,21 @@ meant as (
 reached as (
 
     select
-        meant.* exclude (contact_id, email, meant_contact_id),
-        meant.meant_contact_id as contact_id
+        source,
+        evidence,
+        evidence_id,
+        opted_out_at,
+        contact_id
     from meant
-    where meant.meant_contact_id is not null
+    where contact_id is not null
 
     union all
 
     select
-        meant.* exclude (contact_id, email, meant_contact_id),
+        meant.source,
+        meant.evidence,
+        meant.evidence_id,
+        meant.opted_out_at,
         addresses.contact_id
     from meant
     inner join addresses
@@ -274,11 +284,14 @@ reached as (
     union all
 
     select
-        meant.* exclude (contact_id, email, meant_contact_id),
+        meant.source,
+        meant.evidence,
+        meant.evidence_id,
+        meant.opted_out_at,
         shared.contact_id
     from meant
     inner join addresses as own
-        on meant.meant_contact_id = own.contact_id
+        on meant.contact_id = own.contact_id
     inner join addresses as shared
         on own.email = shared.email
 

@@ -102,8 +102,8 @@ meetings as (
             and coalesce(
                 meetings.outcome not in ('CANCELED', 'NO_SHOW', 'RESCHEDULED'), true
             )
-            and meetings.started_at > sequences.first_sent_at
-            and meetings.started_at <= sequences.last_sent_at + interval 30 day
+            and sequences.first_sent_at < meetings.started_at
+            and sequences.last_sent_at + interval 30 day >= meetings.started_at
     group by sequences.contact_id, sequences.motion
 
 ),
@@ -120,8 +120,8 @@ deals as (
     inner join {{ ref('deals') }} as deals
         on
             sequences.account_id = deals.account_id
-            and deals.created_at > sequences.first_sent_at
-            and deals.created_at <= sequences.last_sent_at + interval 90 day
+            and sequences.first_sent_at < deals.created_at
+            and sequences.last_sent_at + interval 90 day >= deals.created_at
     group by sequences.contact_id, sequences.motion
 
 ),

@@ -55,7 +55,7 @@ valued as (
             resolved.predicate = signal_rules.predicate
             and (
                 signal_rules.fact_value is null
-                or signal_rules.fact_value = resolved.fact_value
+                or resolved.fact_value = signal_rules.fact_value
             )
     -- Words count only from the side whose words are asked for; a remark that denies a thing does not signal it.
     where

@@ -66,7 +66,7 @@ last_contacts as (
     inner join earlier_documents
         on
             meetings.account_id = earlier_documents.account_id
-            and earlier_documents.occurred_at < meetings.started_at
+            and meetings.started_at > earlier_documents.occurred_at
     group by meetings.meeting_id
 
 ),

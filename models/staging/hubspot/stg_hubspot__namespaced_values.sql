@@ -3,6 +3,6 @@ select
     object_type,
     object_id as source_record_id,
     property,
-    "value" as crm_value,
+    value as crm_value,
     updated_at
 from {{ source('hubspot', 'namespaced_values') }}

@@ -6,7 +6,7 @@ select
     property,
 
     -- text
-    "value" as property_value,
+    value as property_value,
     source_type,
     source_id,
     updated_by_user_id,

@@ -1,25 +1,4 @@
 -- Always one row: the single numbers of the policy in force, typed. All null before a policy is loaded.
-{%- set numbers = [
-    ('signals', 'decay.factor', 'decay_factor', 'decimal(9, 4)'),
-    ('signals', 'decay.per_days', 'decay_per_days', 'integer'),
-    ('signals', 'decay.nothing_after_days', 'nothing_after_days', 'integer'),
-    ('signals', 'engagement.email_received', 'email_received_points', 'decimal(9, 4)'),
-    ('signals', 'engagement.email_sent', 'email_sent_points', 'decimal(9, 4)'),
-    ('signals', 'engagement.call_held', 'call_held_points', 'decimal(9, 4)'),
-    ('signals', 'engagement.meeting_held', 'meeting_held_points', 'decimal(9, 4)'),
-    ('signals', 'trust.max_points_per_document', 'document_max_points', 'decimal(9, 4)'),
-    ('signals', 'trust.untrusted_share', 'untrusted_share', 'decimal(9, 4)'),
-    ('signals', 'trust.untrusted_max_points', 'untrusted_max_points', 'decimal(9, 4)'),
-    ('scoring', 'icp_fit.signals.full_at_points', 'icp_signals_full_at', 'decimal(9, 4)'),
-    ('scoring', 'icp_fit.engagement.full_at_points', 'icp_engagement_full_at', 'decimal(9, 4)'),
-    ('scoring', 'lead_quality.engagement.full_at_points', 'lead_engagement_full_at', 'decimal(9, 4)'),
-    ('icp', 'employees_minimum', 'employees_minimum', 'bigint'),
-    ('recall', 'token_estimate_chars', 'token_estimate_chars', 'integer'),
-    ('recall', 'churn_revisit.churned_within_days', 'churned_within_days', 'integer'),
-    ('recall', 'meeting_brief.window_days', 'meeting_window_days', 'integer'),
-    ('field_mapping', 'max_text_chars', 'max_text_chars', 'integer'),
-] %}
-
 with
 
 settings as (
@@ -37,13 +16,45 @@ settings as (
 final as (
 
     select
-        {%- for policy, setting, column, type in numbers %}
-        cast(
-            max(setting_value) filter (
-                where policy = '{{ policy }}' and setting = '{{ setting }}'
-            ) as {{ type }}
-        ) as {{ column }}{{ "," if not loop.last }}
-        {%- endfor %}
+        {{ policy_number('signals', 'decay.factor', 'decimal(9, 4)') }}
+            as decay_factor,
+        {{ policy_number('signals', 'decay.per_days', 'integer') }}
+            as decay_per_days,
+        {{ policy_number('signals', 'decay.nothing_after_days', 'integer') }}
+            as nothing_after_days,
+        {{ policy_number('signals', 'engagement.email_received', 'decimal(9, 4)') }}
+            as email_received_points,
+        {{ policy_number('signals', 'engagement.email_sent', 'decimal(9, 4)') }}
+            as email_sent_points,
+        {{ policy_number('signals', 'engagement.call_held', 'decimal(9, 4)') }}
+            as call_held_points,
+        {{ policy_number('signals', 'engagement.meeting_held', 'decimal(9, 4)') }}
+            as meeting_held_points,
+        {{ policy_number('signals', 'trust.max_points_per_document', 'decimal(9, 4)') }}
+            as document_max_points,
+        {{ policy_number('signals', 'trust.untrusted_share', 'decimal(9, 4)') }}
+            as untrusted_share,
+        {{ policy_number('signals', 'trust.untrusted_max_points', 'decimal(9, 4)') }}
+            as untrusted_max_points,
+        {{ policy_number(
+            'scoring', 'icp_fit.signals.full_at_points', 'decimal(9, 4)'
+        ) }} as icp_signals_full_at,
+        {{ policy_number(
+            'scoring', 'icp_fit.engagement.full_at_points', 'decimal(9, 4)'
+        ) }} as icp_engagement_full_at,
+        {{ policy_number(
+            'scoring', 'lead_quality.engagement.full_at_points', 'decimal(9, 4)'
+        ) }} as lead_engagement_full_at,
+        {{ policy_number('icp', 'employees_minimum', 'bigint') }}
+            as employees_minimum,
+        {{ policy_number('recall', 'token_estimate_chars', 'integer') }}
+            as token_estimate_chars,
+        {{ policy_number('recall', 'churn_revisit.churned_within_days', 'integer') }}
+            as churned_within_days,
+        {{ policy_number('recall', 'meeting_brief.window_days', 'integer') }}
+            as meeting_window_days,
+        {{ policy_number('field_mapping', 'max_text_chars', 'integer') }}
+            as max_text_chars
     from settings
 
 )

@@ -11,7 +11,7 @@ union all
 
 select
     operation,
-    component || ' ' || "level" as what,
+    component || ' ' || level as what,
     share as total
 from {{ ref('stg_policy__levels') }}
 where share not between 0 and 1

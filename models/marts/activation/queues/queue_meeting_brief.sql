@@ -43,7 +43,7 @@ recent_documents as (
     inner join {{ ref('documents') }} as documents
         on
             meetings.account_id = documents.account_id
-            and documents.occurred_at < meetings.started_at
+            and meetings.started_at > documents.occurred_at
     where not documents.is_machine_reply
     qualify
         row_number() over (

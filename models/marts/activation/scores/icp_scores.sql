@@ -43,7 +43,7 @@ judged as (
         on
             levels.operation = 'icp_fit'
             and judgements.component = levels.component
-            and judgements."level" = levels."level"
+            and judgements.level = levels.level
     group by published.account_id
 
 ),

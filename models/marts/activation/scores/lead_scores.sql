@@ -46,7 +46,7 @@ judged as (
         on
             levels.operation = 'lead_quality'
             and judgements.component = levels.component
-            and judgements."level" = levels."level"
+            and judgements.level = levels.level
     group by published.contact_id
 
 ),
