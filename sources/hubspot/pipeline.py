@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nightdesk.errors import NightdeskError
+from sources.hubspot.schema import identity
 from sources.hubspot.tables import DATASET, DECIMALS, REMOVED, TABLES, Kind, Table
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Loader:
     def __init__(self, raw_path: Path, pipelines_dir: Path) -> None:
         self._raw_path = raw_path
         self._dir = pipelines_dir
+        self._target = pipelines_dir / "target"
 
     def _new_pipeline(self) -> dlt.Pipeline:
         self._dir.mkdir(parents=True, exist_ok=True)
@@ -75,6 +77,10 @@ class Loader:
         if not _left_over(folder):
             return False
         try:
+            # A package made for a raw file that was since deleted would leave the new one with its last rows only.
+            if not self._target.exists() or self._target.read_text(encoding="utf-8") != identity(self._raw_path):
+                shutil.rmtree(folder, ignore_errors=True)
+                return False
             pipeline = self._new_pipeline()
             if pipeline.list_normalized_load_packages():
                 self._load(pipeline)
@@ -100,6 +106,7 @@ class Loader:
             NightdeskError: the database is in use, or dlt refused or failed to write (disk full, changed column type).
         """
         try:
+            self._target.write_text(identity(self._raw_path), encoding="utf-8")
             pipeline = self._new_pipeline()
             # Every table is declared each time, so the stored schema does not depend on what happened to move.
             resources = [self._resource(TABLES[name], batches if count else _nothing) for name, count in counts.items()]

@@ -79,7 +79,9 @@ class Previous:
 
     def emails(self) -> set[str]:
         """Addresses of the contacts that are not archived."""
-        rows = self._all(f"select distinct email from {DATASET}.contacts where not archived and email <> ''")
+        rows = self._all(
+            f"select distinct lower(trim(email)) from {DATASET}.contacts where not archived and email <> ''"
+        )
         return {str(row[0]) for row in rows}
 
     def has_namespaced(self, object_type: str) -> bool:

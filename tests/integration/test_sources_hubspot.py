@@ -111,6 +111,15 @@ def test_an_archived_record_is_marked_unlinked_and_comes_back_when_restored(temp
         assert it.moved() == {}
         clean, now = it.clean_contents(), it.contents()
         assert {name for name in now if now[name] != clean[name]} <= {"property_history"}  # archived ones keep theirs
+        with it.sandbox.store.transaction() as connection:
+            connection.execute(
+                "update objects set archived_at = null, updated_at = ? where object_type = 'contacts' and id = ?",
+                (it.sandbox.store.now_ms(), CONTACT),
+            )
+        restored = it.moved()
+        assert (restored["contacts"], restored["deletions"]) == (1, 1)
+        assert it.ask("select 1 from hubspot.deletions") == []
+        assert it.moved() == {}
 
 
 def test_a_merge_removes_the_merged_record_and_repoints_its_links(template: Template, tmp_path: Path) -> None:

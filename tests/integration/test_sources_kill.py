@@ -83,6 +83,17 @@ def test_a_killed_first_load_ends_like_an_undisturbed_one(
         assert it.moved() == {}
 
 
+def test_what_a_kill_left_is_not_loaded_into_a_raw_file_made_anew(template: Template, tmp_path: Path) -> None:
+    undisturbed = Bench.contents_of(template.folder / "raw.duckdb")
+    with template.loaded(tmp_path) as it:
+        it.edit("contacts", 1_000_004, jobtitle="COO")
+        assert _kill(it, "complete", 1)
+        it.raw.unlink()
+        it.load()
+        assert len(it.contents()["contacts"]) == len(undisturbed["contacts"])
+        assert it.moved() == {}
+
+
 @pytest.mark.parametrize(("point", "number"), [("complete", 1)])
 def test_a_killed_later_load_loses_no_change(template: Template, tmp_path: Path, point: str, number: int) -> None:
     with template.loaded(tmp_path) as it:
