@@ -34,11 +34,11 @@ MAX_ANSWER_CHARS = 400_000
 MAX_REJECTION_CHARS = 500
 FACT_DATE_YEARS = 3  # a remark that speaks of a day further away than this was misread
 
-# --- what an agent says ------------------------------------------------------------------------------------------------
+# --- what an agent says ------------------------------------------------------------------------------------------------  # noqa: E501
 
 
 class OutputModel(BaseModel):
-    """Base of every operation's answer. Structured output guarantees types and required keys only; `check` does the rest."""
+    """Base of every operation's answer. Structured output guarantees types and required keys only; `check` does the rest."""  # noqa: E501
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -106,7 +106,7 @@ def sentences(section: str, outputs: Iterable[SentenceOutput]) -> tuple[ParsedSe
     return tuple(ParsedSentence(section, item.text, tuple(item.evidence)) for item in outputs)
 
 
-# --- what is left of it ------------------------------------------------------------------------------------------------
+# --- what is left of it ------------------------------------------------------------------------------------------------  # noqa: E501
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\ufffd", text)
 
 
-# --- the check ----------------------------------------------------------------------------------------------------------
+# --- the check ----------------------------------------------------------------------------------------------------------  # noqa: E501
 
 
 def check(operation: Operation, raw_json_text: str, context: str, policy: Policy, *, record_id: str) -> CheckedAnswer:
@@ -253,7 +253,9 @@ def check(operation: Operation, raw_json_text: str, context: str, policy: Policy
         confidence = None
     else:
         confidence = _confidence(operation, judgements, kept, facts, citations, shown, rejections, policy)
-    return CheckedAnswer(True, outcome, reason, confidence, judgements, kept, facts, tuple(citations), tuple(rejections.items))
+    return CheckedAnswer(
+        True, outcome, reason, confidence, judgements, kept, facts, tuple(citations), tuple(rejections.items)
+    )
 
 
 def _invalid(text: str, error: Exception) -> CheckedAnswer:
@@ -289,14 +291,16 @@ def _judgements(
         if unknown:
             rejections.add("judgement", component, " ".join(unknown), "evidence that was not shown")
         fitting = [item for item in cited if _may_support(item, spec, level)]
-        if level in spec.needs_no_evidence:
-            citations += _cite("judgement", component, fitting)
-            kept.append(CheckedJudgement(component, level, len(fitting)))
-        elif fitting:
+        if level in spec.needs_no_evidence or fitting:
             citations += _cite("judgement", component, fitting)
             kept.append(CheckedJudgement(component, level, len(fitting)))
         else:
-            rejections.add("judgement", component, f"{level} {' '.join(item.id for item in cited)}".strip(), "no evidence that can support this level")
+            rejections.add(
+                "judgement",
+                component,
+                f"{level} {' '.join(item.id for item in cited)}".strip(),
+                "no evidence that can support this level",
+            )
             _fall_back(component, spec, kept)
     return tuple(kept)
 
@@ -327,7 +331,11 @@ def _sentences(
     citations: list[EvidenceItem],
     rejections: _Rejections,
 ) -> tuple[CheckedSentence, ...]:
-    competitors = {evidence.normalise(alias): item.name for item in policy.competitors.competitors for alias in (item.name, *item.also)}
+    competitors = {
+        evidence.normalise(alias): item.name
+        for item in policy.competitors.competitors
+        for alias in (item.name, *item.also)
+    }
     kept: list[CheckedSentence] = []
     counts: dict[str, int] = {}
     seen: set[tuple[str, str]] = set()
@@ -346,7 +354,9 @@ def _sentences(
             problem = f"more than {section.most} sentences"
         elif section.needs_their_words and not any(item.side == "theirs" for item in cited):
             problem = "reports their words without citing any"
-        problem = problem or evidence.problem_of(sentence.text, cited, always_known=(policy.icp.company,), theirs_to_name=competitors)
+        problem = problem or evidence.problem_of(
+            sentence.text, cited, always_known=(policy.icp.company,), theirs_to_name=competitors
+        )
         text = " ".join(sentence.text.split())
         if problem is None and (sentence.section, text) in seen:
             problem = "said twice"
@@ -390,7 +400,9 @@ def _facts(
         elif predicate.speaker == "ours" and span.side != "ours":
             problem = "only our own words count for this predicate"
         else:
-            problem = _value_problem(fact, predicate, span.text, policy) or _fact_date_problem(fact, span.text, document_day)
+            problem = _value_problem(fact, predicate, span.text, policy) or _fact_date_problem(
+                fact, span.text, document_day
+            )
         if problem is not None or span is None:
             rejections.add("fact", printable(fact.predicate)[:40], body, problem or "cites a span that was not shown")
             continue
@@ -486,7 +498,10 @@ def _unique(ids: Iterable[str]) -> list[str]:
 
 
 def _cite(kind: ItemKind, key: str, cited: Sequence[Shown]) -> list[EvidenceItem]:
-    return [EvidenceItem(kind, key, position, item.kind, item.evidence_id, item.quote) for position, item in enumerate(cited)]
+    return [
+        EvidenceItem(kind, key, position, item.kind, item.evidence_id, item.quote)
+        for position, item in enumerate(cited)
+    ]
 
 
 def _outcome(
@@ -520,14 +535,18 @@ def _confidence(
     """scoring.yml `confidence`: the share of components judged, less when no customer's word supports any of it."""
     rule = policy.scoring.confidence
     if operation.spec.judgements:
-        known = sum(1 for item in judgements if item.level not in operation.spec.judgements[item.component].says_nothing)
+        known = sum(
+            1 for item in judgements if item.level not in operation.spec.judgements[item.component].says_nothing
+        )
         total = len(operation.spec.judgements)
         share = (known * rule.known_component + (total - known) * rule.unknown_component) / total
     else:
         passed = len(kept) + len(facts)
         share = passed / (passed + len(rejections.items)) if passed + len(rejections.items) else 1.0
     theirs = {item.evidence_id for item in shown.values() if item.side == "theirs"}
-    has_their_words = any(fact.author_side == "theirs" for fact in facts) or any(item.evidence_id in theirs for item in citations)
+    has_their_words = any(fact.author_side == "theirs" for fact in facts) or any(
+        item.evidence_id in theirs for item in citations
+    )
     if not has_their_words and (operation.spec.judgements or kept):
         share *= rule.no_customer_words
     return round(min(1.0, max(0.0, share)), 4)

@@ -1,4 +1,4 @@
-"""Reads the context of a record: the exact bytes a queue model shows an agent. `macros/context.sql` writes the same format."""
+"""Reads the context of a record: the exact bytes a queue model shows an agent. `macros/context.sql` writes the same format."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _FACT = re.compile(
     r'(?: until=(\d{4}-\d{2}-\d{2}))? (affirmed|negated) "(.*)"',
     re.DOTALL,
 )
-_DOCUMENT = re.compile(r'\[document\.([^\]\s]*:[^\]\s]+)\] (\d{4}-\d{2}-\d{2}) (theirs|ours|unknown) (\S+) "(.*)"', re.DOTALL)
+_DOCUMENT = re.compile(
+    r'\[document\.([^\]\s]*:[^\]\s]+)\] (\d{4}-\d{2}-\d{2}) (theirs|ours|unknown) (\S+) "(.*)"', re.DOTALL
+)
 _BODY_STARTS_WITH = "[document.type] "
 
 
@@ -125,7 +127,10 @@ def render(context: Context) -> str:
             f"[{fact.id}] {fact.day.isoformat()} {fact.side} {fact.document_type} {fact.predicate}={fact.value}{until}"
             f' {fact.polarity} "{fact.quote}"'
         )
-    lines += [f'[{item.id}] {item.day.isoformat()} {item.side} {item.document_type} "{item.subject}"' for item in context.documents]
+    lines += [
+        f'[{item.id}] {item.day.isoformat()} {item.side} {item.document_type} "{item.subject}"'
+        for item in context.documents
+    ]
     text = "\n".join(lines)
     return text if context.body is None else f"{text}\n\n{context.body}"
 

@@ -25,7 +25,7 @@ MAX_SENTENCE_CHARS = 400
 # --- normalising -----------------------------------------------------------------------------------------------------
 
 _ZERO_WIDTH = dict.fromkeys([0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
-_QUOTES = {ord(mark): "'" for mark in "\"“”„‟«»‹›‘’‚‛`´′″"} | {ord(mark): "-" for mark in "‐‑‒–—―−"}
+_QUOTES = {ord(mark): "'" for mark in '"“”„‟«»‹›‘’‚‛`´′″'} | {ord(mark): "-" for mark in "‐‑‒–—―−"}
 _SPACE = re.compile(r"\s+")
 # Characters that change how the rest of a text is shown: a CRM note must not carry them.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\ufff9-\ufffb]")
@@ -97,11 +97,23 @@ def shown_in(context: Context, spans: Sequence[Span], record_id: str) -> dict[st
         )
     for item in context.documents:
         items[item.id] = Shown(
-            item.id, "field", item.id, item.subject, item.side, f"{item.subject} {item.day.isoformat()}", _iso_days(item.day.isoformat())
+            item.id,
+            "field",
+            item.id,
+            item.subject,
+            item.side,
+            f"{item.subject} {item.day.isoformat()}",
+            _iso_days(item.day.isoformat()),
         )
     for span in spans:
         items[span.id] = Shown(
-            span.id, "span", f"{record_id}#{span.start}-{span.end}", span.text, span.side, f"{span.text} {span.author}", _iso_days(span.text)
+            span.id,
+            "span",
+            f"{record_id}#{span.start}-{span.end}",
+            span.text,
+            span.side,
+            f"{span.text} {span.author}",
+            _iso_days(span.text),
         )
     return items
 
@@ -124,7 +136,7 @@ _MONTHS = {
     for name in names.split()
 }  # fmt: skip
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
-# Dates as people write them: 5 October 2026, October 5th, October 2026, 2026-10-05, 2026-10, October. "may" alone is a verb.
+# Dates as people write them: 5 October 2026, October 5th, October 2026, 2026-10-05, 2026-10, October. "may" alone is a verb.  # noqa: E501
 _DATE = re.compile(
     rf"\b(?P<y1>\d{{4}})-(?P<m1>\d{{2}})(?:-(?P<d1>\d{{2}}))?\b"
     rf"|\b(?P<d2>\d{{1,2}})(?:st|nd|rd|th)? (?:of )?(?P<m2>{_MONTH})\b\.?(?:,? (?P<y2>\d{{4}})\b)?"
@@ -133,13 +145,25 @@ _DATE = re.compile(
     rf"|\b(?P<m5>{_MONTH})\b",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"(?P<money>[$€£]\s?)?(?P<digits>\d+(?:[.,' ]\d{3})*(?:[.,]\d+)?)(?:\s?(?P<scale>k|m|bn|thousand|million|billion)\b)?(?P<percent>\s?(?:%|percent\b))?", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?P<money>[$€£]\s?)?(?P<digits>\d+(?:[.,' ]\d{3})*(?:[.,]\d+)?)(?:\s?(?P<scale>k|m|bn|thousand|million|billion)\b)?(?P<percent>\s?(?:%|percent\b))?",  # noqa: E501
+    re.IGNORECASE,
+)
 _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9}
 _NUMBER_WORDS = {
     word: number
-    for number, word in enumerate("two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(), start=2)
-} | {word: 10 * number for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)}
-_NUMBER_WORD = re.compile(rf"\b({'|'.join(_NUMBER_WORDS)}|hundreds?|thousands?|millions?|billions?|dozens?|doubled?|twice|tripled?|half|halved)\b", re.IGNORECASE)
+    for number, word in enumerate(
+        "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(),  # noqa: E501, SIM905
+        start=2,
+    )
+} | {
+    word: 10 * number
+    for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)  # noqa: SIM905
+}
+_NUMBER_WORD = re.compile(
+    rf"\b({'|'.join(_NUMBER_WORDS)}|hundreds?|thousands?|millions?|billions?|dozens?|doubled?|twice|tripled?|half|halved)\b",
+    re.IGNORECASE,
+)
 _MONEY_MARK = re.compile(r"[$€£]|\b(?:eur|usd|gbp|chf|euros?|dollars?|pounds?)\b", re.IGNORECASE)
 _WEEKDAY = re.compile(r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b", re.IGNORECASE)
 _QUARTER = re.compile(r"\b(?:q[1-4]|h[12])\b", re.IGNORECASE)
@@ -209,7 +233,13 @@ def _values(digits: str) -> set[float]:
     return readings
 
 
-def problem_of(sentence: str, cited: Sequence[Shown], *, always_known: Iterable[str] = (), theirs_to_name: Mapping[str, str] | None = None) -> str | None:
+def problem_of(
+    sentence: str,
+    cited: Sequence[Shown],
+    *,
+    always_known: Iterable[str] = (),
+    theirs_to_name: Mapping[str, str] | None = None,
+) -> str | None:
     """Why a sentence may not be shown, or None when every claim in it stands in what it cites.
 
     Args:
@@ -222,7 +252,9 @@ def problem_of(sentence: str, cited: Sequence[Shown], *, always_known: Iterable[
         return "empty sentence"
     if len(sentence) > MAX_SENTENCE_CHARS:
         return f"longer than {MAX_SENTENCE_CHARS} characters"
-    if _UNSAFE.search(sentence) or any(unicodedata.category(char) in {"Cf", "Co", "Cs", "Cn"} for char in sentence if ord(char) > 127):
+    if _UNSAFE.search(sentence) or any(
+        unicodedata.category(char) in {"Cf", "Co", "Cs", "Cn"} for char in sentence if ord(char) > 127
+    ):
         return "control or invisible characters"
     if _MARKUP.search(sentence):
         return "markup"
@@ -235,9 +267,15 @@ def problem_of(sentence: str, cited: Sequence[Shown], *, always_known: Iterable[
     for known, name in (theirs_to_name or {}).items():
         if _mentions(normalise(text), known):
             customers = support_of(item for item in cited if item.side == "theirs")
-            if not any(_mentions(customers.text, alias) for alias, other in (theirs_to_name or {}).items() if other == name):
+            if not any(
+                _mentions(customers.text, alias) for alias, other in (theirs_to_name or {}).items() if other == name
+            ):
                 return f"names `{name}` although the customer did not"
-    return _date_problem(text, support) or _number_problem(_DATE.sub(" ", text), support) or _name_problem(text, support, always_known)
+    return (
+        _date_problem(text, support)
+        or _number_problem(_DATE.sub(" ", text), support)
+        or _name_problem(text, support, always_known)
+    )
 
 
 def _mentions(text: str, name: str) -> bool:
@@ -247,12 +285,16 @@ def _mentions(text: str, name: str) -> bool:
 def _date_problem(text: str, support: Support) -> str | None:
     for match in _DATE.finditer(text):
         groups = match.groupdict()
-        day, month, year = (next((groups[f"{part}{n}"] for n in range(1, 6) if groups.get(f"{part}{n}")), "") for part in "dmy")
+        day, month, year = (
+            next((groups[f"{part}{n}"] for n in range(1, 6) if groups.get(f"{part}{n}")), "") for part in "dmy"
+        )
         if month.lower() == "may" and month != "May" and not day and not year:
             continue  # the verb
         number = int(month) if month.isdigit() else _MONTHS[month.lower()]
         wanted = (int(year or 0), number, int(day or 0))
-        if normalise(match.group()) in support.text and (day or year or _mentions(support.text, normalise(match.group()))):
+        if normalise(match.group()) in support.text and (
+            day or year or _mentions(support.text, normalise(match.group()))
+        ):
             continue
         if not any(all(want in (0, have) for want, have in zip(wanted, known, strict=True)) for known in support.days):
             if month == "May" and not day and not year and _SENTENCE_START.search(text[: match.start()]):
@@ -260,7 +302,11 @@ def _date_problem(text: str, support: Support) -> str | None:
             return f"the date `{match.group()}` is not in the evidence"
     for pattern, kind in ((_WEEKDAY, "day"), (_QUARTER, "quarter")):
         for match in pattern.finditer(text):
-            if not _mentions(support.text, normalise(match.group())) and not (kind == "quarter" and _in_quarter(match.group(), support)) and not (kind == "day" and _on_weekday(match.group(), support)):
+            if (
+                not _mentions(support.text, normalise(match.group()))
+                and not (kind == "quarter" and _in_quarter(match.group(), support))
+                and not (kind == "day" and _on_weekday(match.group(), support))
+            ):
                 return f"the {kind} `{match.group()}` is not in the evidence"
     return None
 
@@ -285,7 +331,9 @@ def _number_problem(text: str, support: Support) -> str | None:
     for match in _NUMBER.finditer(plain):
         scale = _SCALES.get((match["scale"] or "").lower(), 1)
         values = {value * scale for value in _values(match["digits"])}
-        if not values & support.numbers and not any(int(value) == day[0] for value in values for day in support.days if day[0]):
+        if not values & support.numbers and not any(
+            int(value) == day[0] for value in values for day in support.days if day[0]
+        ):
             return f"the number `{match.group().strip()}` is not in the evidence"
         if match["percent"] and not values & support.percents:
             return f"`{match.group().strip()}` is not a percentage in the evidence"
@@ -306,12 +354,17 @@ def _name_problem(text: str, support: Support, always_known: Iterable[str]) -> s
             continue
         word = normalise(token).removesuffix("'s").removesuffix("'").rstrip(".'-&")
         parts = [part for part in re.split(r"[-'.&]", word) if part]
-        if word in support.words or word in known or word in KNOWN_ACRONYMS or all(part in support.words or part in known for part in parts):
+        if (
+            word in support.words
+            or word in known
+            or word in KNOWN_ACRONYMS
+            or all(part in support.words or part in known for part in parts)
+        ):
             continue
         if word in _MONTHS or _WEEKDAY.fullmatch(word) or _QUARTER.fullmatch(word):
             continue  # checked as dates
         starts = _SENTENCE_START.search(text[: match.start()]) is not None
-        capital_only_first = token[0].isupper() and token[1:].islower() or len(token) == 1
+        capital_only_first = (token[0].isupper() and token[1:].islower()) or len(token) == 1
         if starts and capital_only_first and (all(part in COMMON_OPENERS for part in parts) or _reads_common(word)):
             continue
         if len(word) == 1 and word == "i":
@@ -328,7 +381,7 @@ def _reads_common(word: str) -> bool:
 
 # --- facts -----------------------------------------------------------------------------------------------------------
 
-# Words that can carry a date in the languages documents come in: a month or a day needs at least one of them in its span.
+# Words that can carry a date in the languages documents come in: a month or a day needs at least one of them in its span.  # noqa: E501
 _TIME_WORD = re.compile(
     r"\d|\b(?:jan(?:uary|uar|vier|uari)?|feb(?:ruary|ruar|ruari)?|févr?(?:ier)?|ene(?:ro)?|mar(?:ch|s|zo)?|märz|maart|apr(?:il)?|avr(?:il)?|abr(?:il)?|mai|may|mayo|mei|jun[ie]?|juin|junio"
     r"|jul[iy]?|juil(?:let)?|julio|aug(?:ust|ustus)?|août|ago(?:sto)?|sep(?:t(?:ember|embre|iembre)?)?|o[ck]t(?:ober|obre|ubre)?|nov(?:ember|embre|iembre)?|de[czc](?:ember|embre|iembre)?|déc(?:embre)?|dic(?:iembre)?"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -126,7 +126,13 @@ class Operation:
         """Prompt and vocabulary, the same bytes for every record (cacheable)."""
         import jinja2
 
-        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False)
+        environment = jinja2.Environment(
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,
+        )
         try:
             text = environment.from_string(self.prompt).render(
                 operation=self.spec.model_dump(mode="json"),
@@ -135,17 +141,19 @@ class Operation:
                 competitors=policy.competitors.model_dump(mode="json")["competitors"],
             )
         except jinja2.TemplateError as error:
-            raise NightdeskError(f"The prompt does not render: {error}", where=str(self.folder / "prompt.md"), todo="Mend the template.") from None
+            raise NightdeskError(
+                f"The prompt does not render: {error}", where=str(self.folder / "prompt.md"), todo="Mend the template."
+            ) from None
         return text.strip() + "\n"
 
     def user_message(self, context: str, policy: Policy) -> str:
-        """What a language model is shown of one record: the context, and for documents numbered spans instead of raw text."""
+        """What a language model is shown of one record: the context, and for documents numbered spans instead of raw text."""  # noqa: E501
         if not self.reads_document:
             return f"The record. Every line is data.\n\n{context}"
         parsed = contexts.parse(context)
         lines = [f"[{name}] {value}" for name, value in parsed.fields.items()]
         lines += [""] + [
-            f"[{span.id}] {span.side}{' ' + ' '.join(span.author.split()) if span.author else ''}: {' '.join(span.text.split())}"
+            f"[{span.id}] {span.side}{' ' + ' '.join(span.author.split()) if span.author else ''}: {' '.join(span.text.split())}"  # noqa: E501
             for span in spans.segment(parsed, policy.icp.company)
         ]
         return "The document. Every line is data.\n\n" + "\n".join(lines)
@@ -177,7 +185,9 @@ class Operation:
             "spans": SPANS_VERSION if self.reads_document else None,
             "agent": [agent, version, model],
         }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+        ).hexdigest()
 
 
 def _plain(policy: Policy, path: str) -> Any:
@@ -188,8 +198,12 @@ def _plain(policy: Policy, path: str) -> Any:
         elif hasattr(value, part):  # pyright: ignore[reportUnknownArgumentType]
             value = getattr(value, part)  # pyright: ignore[reportUnknownArgumentType]
         else:
-            raise NightdeskError(f"There is no policy `{path}`", where="operation.yml", todo="Correct the path under `policy`.")
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+            raise NightdeskError(
+                f"There is no policy `{path}`", where="operation.yml", todo="Correct the path under `policy`."
+            )
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return cast("Any", value)
 
 
 def operations(root: Path = OPERATIONS_FOLDER) -> dict[str, Operation]:
@@ -205,7 +219,9 @@ def operations(root: Path = OPERATIONS_FOLDER) -> dict[str, Operation]:
 def _load(root: Path) -> tuple[tuple[str, Operation], ...]:
     found = sorted(root.glob("*/*/operation.yml"))
     if not found:
-        raise NightdeskError("There are no operations", where=str(root), todo="Run the command from a complete checkout.")
+        raise NightdeskError(
+            "There are no operations", where=str(root), todo="Run the command from a complete checkout."
+        )
     return tuple((operation.name, operation) for operation in (_read(path.parent) for path in found))
 
 
@@ -221,9 +237,19 @@ def _read(folder: Path) -> Operation:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise NightdeskError(f"`{key}`: {first['msg']}", where=str(path), todo="Compare with another operation's file.") from None
+        raise NightdeskError(
+            f"`{key}`: {first['msg']}", where=str(path), todo="Compare with another operation's file."
+        ) from None
     except (yaml.YAMLError, FileNotFoundError, ModuleNotFoundError, AttributeError) as error:
-        raise NightdeskError(f"The operation `{folder.name}` is incomplete: {error}", where=str(folder), todo="It needs operation.yml, prompt.md and output.py with a class `Output`.") from None
+        raise NightdeskError(
+            f"The operation `{folder.name}` is incomplete: {error}",
+            where=str(folder),
+            todo="It needs operation.yml, prompt.md and output.py with a class `Output`.",
+        ) from None
     if (spec.family, spec.name) != (folder.parent.name, folder.name):
-        raise NightdeskError(f"`{spec.family}/{spec.name}` does not fit its folder", where=str(path), todo="Name the folder as the operation.")
+        raise NightdeskError(
+            f"`{spec.family}/{spec.name}` does not fit its folder",
+            where=str(path),
+            todo="Name the folder as the operation.",
+        )
     return Operation(spec, prompt, model, folder)

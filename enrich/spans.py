@@ -17,7 +17,9 @@ from enrich.context import Context, Side
 ZoneKind = Literal["new", "quoted", "forwarded", "signature"]
 
 MAX_SPAN_CHARS = 600
-MAX_BODY_CHARS = 200_000  # what lies beyond is not read: nobody writes that much by hand, and one document must not stall a night
+MAX_BODY_CHARS = (
+    200_000  # what lies beyond is not read: nobody writes that much by hand, and one document must not stall a night
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,40 +56,42 @@ class Span:
 
 # "On Fri, 31 Jul 2026 at 16:02, Tom wrote:" in five languages. May wrap over two lines.
 _REPLY_INTRO = re.compile(
-    r"(?:on\b.{4,160}\bwrote|am\b.{4,160}\bschrieb\b.{0,90}|le\b.{4,160}a écrit|el\b.{4,160}escribió|op\b.{4,160}\bschreef\b.{0,90}"
+    r"(?:on\b.{4,160}\bwrote|am\b.{4,160}\bschrieb\b.{0,90}|le\b.{4,160}a écrit|el\b.{4,160}escribió|op\b.{4,160}\bschreef\b.{0,90}"  # noqa: E501
     r"|.{2,120}<[^>\s]+@[^>\s]+>\s*(?:wrote|schrieb|a écrit|escribió|schreef))\s*:?\s*",
     re.IGNORECASE,
 )
 _INTRO_START = re.compile(r"(?:on|am|le|el|op)\b", re.IGNORECASE)
 _HISTORY = re.compile(
-    r"(?:-{2,}\s*(?:original message|ursprüngliche nachricht|message d'origine|message original|mensaje original|oorspronkelijk bericht)\s*-{2,}.*"
+    r"(?:-{2,}\s*(?:original message|ursprüngliche nachricht|message d'origine|message original|mensaje original|oorspronkelijk bericht)\s*-{2,}.*"  # noqa: E501
     r"|_{10,}|-{5,} ?reply above this line.*)",
     re.IGNORECASE,
 )
 _FORWARD = re.compile(
-    r"(?:-{2,}\s*(?:forwarded message|weitergeleitete nachricht|message transféré|mensaje reenviado|doorgestuurd bericht)\s*-{2,}.*"
-    r"|begin forwarded message:?|anfang der weitergeleiteten nachricht:?|début du message (?:transféré|réexpédié) ?:?|inicio del mensaje reenviado:?)",
+    r"(?:-{2,}\s*(?:forwarded message|weitergeleitete nachricht|message transféré|mensaje reenviado|doorgestuurd bericht)\s*-{2,}.*"  # noqa: E501
+    r"|begin forwarded message:?|anfang der weitergeleiteten nachricht:?|début du message (?:transféré|réexpédié) ?:?|inicio del mensaje reenviado:?)",  # noqa: E501
     re.IGNORECASE,
 )
 _HEADER_FROM = re.compile(r"\*?(?:from|von|de|van)\s?:\*? .+", re.IGNORECASE)
 _HEADER_NEXT = re.compile(
-    r"\*?(?:sent|date|to|subject|cc|gesendet|datum|an|betreff|envoyé|objet|à|enviado|fecha|para|asunto|verzonden|aan|onderwerp)\s?:\*?", re.IGNORECASE
+    r"\*?(?:sent|date|to|subject|cc|gesendet|datum|an|betreff|envoyé|objet|à|enviado|fecha|para|asunto|verzonden|aan|onderwerp)\s?:\*?",
+    re.IGNORECASE,
 )
 _CLOSING = re.compile(
-    r"(?:(?:(?:with )?(?:kind|best|warm|warmest|many)?\s*(?:regards|wishes)|all the best|best|cheers|sincerely|yours(?: sincerely| truly| faithfully)?"
-    r"|thanks|thank you|thx|many thanks|thanks (?:again|a lot|in advance|and regards|and best regards)|kind thanks|rgds|br|take care|talk soon|speak soon"
-    r"|mit (?:freundlichen|besten|herzlichen|vielen) grü(?:ß|ss)en|(?:viele|beste|liebe|herzliche|schöne|freundliche) grü(?:ß|ss)e|mfg|vg|lg|gru(?:ß|ss)|danke|vielen dank"
-    r"|(?:bien )?cordialement|bien à vous|salutations|meilleures salutations|merci(?: d'avance| beaucoup)?|bonne (?:journée|soirée)"
+    r"(?:(?:(?:with )?(?:kind|best|warm|warmest|many)?\s*(?:regards|wishes)|all the best|best|cheers|sincerely|yours(?: sincerely| truly| faithfully)?"  # noqa: E501
+    r"|thanks|thank you|thx|many thanks|thanks (?:again|a lot|in advance|and regards|and best regards)|kind thanks|rgds|br|take care|talk soon|speak soon"  # noqa: E501
+    r"|mit (?:freundlichen|besten|herzlichen|vielen) grü(?:ß|ss)en|(?:viele|beste|liebe|herzliche|schöne|freundliche) grü(?:ß|ss)e|mfg|vg|lg|gru(?:ß|ss)|danke|vielen dank"  # noqa: E501
+    r"|(?:bien )?cordialement|bien à vous|salutations|meilleures salutations|merci(?: d'avance| beaucoup)?|bonne (?:journée|soirée)"  # noqa: E501
     r"|(?:un )?(?:cordial )?saludos?(?: cordial(?:es)?)?|atentamente|gracias(?: de antemano)?|un abrazo"
     r"|met vriendelijke groet(?:en)?|(?:vriendelijke|hartelijke) groet(?:en)?|groet(?:en|jes)?|mvg|bedankt|dank)"
     r"(?: (?:und|et|y|en|and) .{2,30}| (?:aus|from) \w+)?)[\s,.!–-]*",
     re.IGNORECASE,
 )
 _SENT_FROM = re.compile(
-    r"(?:sent from my|sent via|get outlook for|von meinem .{2,20} gesendet|gesendet von|envoyé de(?:puis)? mon|enviado desde mi|verzonden (?:vanaf|met) mijn)\b.*", re.IGNORECASE
+    r"(?:sent from my|sent via|get outlook for|von meinem .{2,20} gesendet|gesendet von|envoyé de(?:puis)? mon|enviado desde mi|verzonden (?:vanaf|met) mijn)\b.*",  # noqa: E501
+    re.IGNORECASE,
 )
 _DISCLAIMER = re.compile(
-    r".{0,60}\b(?:confidential|intended (?:only|solely)|privileged|vertraulich|confidentiel|confidencial|vertrouwelijk|registered in england|handelsregister|amtsgericht"
+    r".{0,60}\b(?:confidential|intended (?:only|solely)|privileged|vertraulich|confidentiel|confidencial|vertrouwelijk|registered in england|handelsregister|amtsgericht"  # noqa: E501
     r"|think before you print|consider the environment|this e-?mail and any|diese e-?mail)\b.*",
     re.IGNORECASE,
 )
@@ -123,7 +127,9 @@ def zones(body: str) -> tuple[Zone, ...]:
             signature = False
             is_wrapped = kind == "wrapped"
             kinds.append("quoted")
-            following = next((text for _, _, text in lines[index + 1 : index + 6] if text and not _is_intro_end(text)), "")
+            following = next(
+                (text for _, _, text in lines[index + 1 : index + 6] if text and not _is_intro_end(text)), ""
+            )
             if not following.startswith(">"):
                 rest = "quoted"
             continue
@@ -135,18 +141,33 @@ def zones(body: str) -> tuple[Zone, ...]:
             previous_blank = index > 0 and not lines[index - 1][2]
             words = len(line.split())
             if _POSTSCRIPT.match(line) or (
-                previous_blank and words >= 7 and not _CONTACT_DATA.search(line) and not _DISCLAIMER.match(line) and not _SENT_FROM.match(line)
+                previous_blank
+                and words >= 7
+                and not _CONTACT_DATA.search(line)
+                and not _DISCLAIMER.match(line)
+                and not _SENT_FROM.match(line)
             ):
                 signature = False
-        elif line == "--" or (len(line) <= 60 and index > 0 and _CLOSING.fullmatch(line)) or (len(line) <= 80 and _SENT_FROM.match(line)):
-            signature = True
-        elif line and len(line) > 60 and index > len(lines) * 0.5 and _DISCLAIMER.match(line) and not lines[index - 1][2]:
+        elif (
+            line == "--"
+            or (len(line) <= 60 and index > 0 and _CLOSING.fullmatch(line))
+            or (len(line) <= 80 and _SENT_FROM.match(line))
+            or (
+                line
+                and len(line) > 60
+                and index > len(lines) * 0.5
+                and _DISCLAIMER.match(line)
+                and not lines[index - 1][2]
+            )
+        ):
             signature = True
         kinds.append("signature" if signature else "new")
     return tuple(_merge(lines, kinds))
 
 
-def _starts_history(lines: list[tuple[int, int, str]], index: int) -> Literal["intro", "wrapped", "quoted", "forwarded"] | None:
+def _starts_history(
+    lines: list[tuple[int, int, str]], index: int
+) -> Literal["intro", "wrapped", "quoted", "forwarded"] | None:
     line = lines[index][2]
     if not line:
         return None
@@ -185,8 +206,8 @@ def _merge(lines: list[tuple[int, int, str]], kinds: list[ZoneKind]) -> Iterator
 # --- sentences -----------------------------------------------------------------------------------------------------
 
 _ABBREVIATIONS = frozenset(
-    "e.g i.e etc approx vs incl no nr st mr mrs ms dr prof inc ltd dept est fig ext al resp max min ca z.b bzw usw u.a d.h ggf evtl inkl zzgl abs str hr fr"
-    " ing p.ex env m mme sr sra ud uds p.ej aprox bijv o.a d.w.z t.a.v dhr mevr jan feb mar apr jun jul aug sep sept oct okt nov dec dez q".split()
+    "e.g i.e etc approx vs incl no nr st mr mrs ms dr prof inc ltd dept est fig ext al resp max min ca z.b bzw usw u.a d.h ggf evtl inkl zzgl abs str hr fr"  # noqa: E501, SIM905
+    " ing p.ex env m mme sr sra ud uds p.ej aprox bijv o.a d.w.z t.a.v dhr mevr jan feb mar apr jun jul aug sep sept oct okt nov dec dez q".split()  # noqa: E501
 )
 _BREAK = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)\s+|\n\s*\n\s*|\n")
 _BULLET = re.compile(r"(?:[-*•–]|\d{1,2}[.)])\s")
@@ -252,7 +273,9 @@ def _pieces(text: str, begin: int, stop: int) -> Iterator[tuple[int, int]]:
 
 # --- documents -----------------------------------------------------------------------------------------------------
 
-_TURN = re.compile(r"^[ \t]*(?:\[(?:\d{1,2}:)?\d{1,2}:\d{2}\] ?)([^\n:()]{1,80}?) ?(?:\(([^()\n]{0,120})\))? ?: ?", re.MULTILINE)
+_TURN = re.compile(
+    r"^[ \t]*(?:\[(?:\d{1,2}:)?\d{1,2}:\d{2}\] ?)([^\n:()]{1,80}?) ?(?:\(([^()\n]{0,120})\))? ?: ?", re.MULTILINE
+)
 
 
 def segment(context: Context, company: str) -> tuple[Span, ...]:
@@ -272,6 +295,7 @@ def segment(context: Context, company: str) -> tuple[Span, ...]:
     side = _side(context.get("document.author_side"))
     author = context.get("document.author")
     limit = min(len(body), MAX_BODY_CHARS)
+    found: Iterator[tuple[int, int, Side, str]]
     if kind == "call":
         found = _call(body, limit, company, side, author)
     else:
@@ -282,7 +306,8 @@ def segment(context: Context, company: str) -> tuple[Span, ...]:
             for start, end in sentences(body, zone.start, zone.end)
         )
     return tuple(
-        Span(f"s{number}", start, end, body[start:end], who, name) for number, (start, end, who, name) in enumerate(found, start=1)
+        Span(f"s{number}", start, end, body[start:end], who, name)
+        for number, (start, end, who, name) in enumerate(found, start=1)
     )
 
 

@@ -10,8 +10,8 @@ from enrich import spans
 
 PIECES = st.sampled_from(
     [
-        "We have no budget until July.", "\n", "\n\n", "> quoted", "On Fri, Tom wrote:", "-- ", "Best regards", "From: Tom", "Sent: today", "To: me", "Subject: x",
-        "[00:01:02] Dana Reyes (Acme): yes", "[00:01:03] Tom (Harbourline): no", "Am 24. November schrieb Tom:", "-----Original Message-----", "PS: one more", "e.g. ", "... ", "!?",
+        "We have no budget until July.", "\n", "\n\n", "> quoted", "On Fri, Tom wrote:", "-- ", "Best regards", "From: Tom", "Sent: today", "To: me", "Subject: x",  # noqa: E501
+        "[00:01:02] Dana Reyes (Acme): yes", "[00:01:03] Tom (Harbourline): no", "Am 24. November schrieb Tom:", "-----Original Message-----", "PS: one more", "e.g. ", "... ", "!?",  # noqa: E501
         "\r\n", "\u2028", "\u200b", "\u00a0", "\t", "Ünïcödé", "😀", "\x0b", "\x85", "a" * 700, " ",
     ]
 )  # fmt: skip

@@ -34,11 +34,23 @@ def brief(text: str, *ids: str, section: str = "they_said") -> answer.CheckedAns
 
 
 def fact(**changes: Any) -> answer.CheckedAnswer:
-    said = {"predicate": "budget", "value": "frozen", "polarity": "affirmed", "date": "2027-07-01", "span": "s3"} | changes
+    said = {
+        "predicate": "budget",
+        "value": "frozen",
+        "polarity": "affirmed",
+        "date": "2027-07-01",
+        "span": "s3",
+    } | changes
     return check("extract_facts", {"facts": [said]}, example("extract_facts_email"))
 
 
-BUDGET, TIMELINE, PRICE, PROMISE, RIVAL = "f_ab12cd34ef56", "f_1a2b3c4d5e6f", "f_2b3c4d5e6f7a", "f_3c4d5e6f7a8b", "f_4d5e6f7a8b9c"
+BUDGET, TIMELINE, PRICE, PROMISE, RIVAL = (
+    "f_ab12cd34ef56",
+    "f_1a2b3c4d5e6f",
+    "f_2b3c4d5e6f7a",
+    "f_3c4d5e6f7a8b",
+    "f_4d5e6f7a8b9c",
+)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +119,16 @@ def test_a_rival_is_not_named_from_our_own_words() -> None:
 
 
 def test_money_and_percent_are_not_plain_numbers() -> None:
-    context = '[account.name] Acme\n[f_ab12cd34ef56] 2026-08-03 theirs email need=visibility affirmed "We have 40 sites and 12 % growth."'
-    for text, passes in (("They have 40 sites.", True), ("They grew 12 %.", True), ("They grew 40 %.", False), ("They pay €40.", False), ("They have 40k sites.", False)):
-        said = {"industry_fit": {"level": "unknown", "evidence": []}, "size_fit": {"level": "unknown", "evidence": []}, "region_fit": {"level": "unknown", "evidence": []},
-                "champion": {"level": "none", "evidence": []}, "reason": [{"text": text, "evidence": ["f_ab12cd34ef56"]}]}  # fmt: skip
+    context = '[account.name] Acme\n[f_ab12cd34ef56] 2026-08-03 theirs email need=visibility affirmed "We have 40 sites and 12 % growth."'  # noqa: E501
+    for text, passes in (
+        ("They have 40 sites.", True),
+        ("They grew 12 %.", True),
+        ("They grew 40 %.", False),
+        ("They pay €40.", False),
+        ("They have 40k sites.", False),
+    ):
+        said = {"industry_fit": {"level": "unknown", "evidence": []}, "size_fit": {"level": "unknown", "evidence": []}, "region_fit": {"level": "unknown", "evidence": []},  # noqa: E501
+                "champion": {"level": "none", "evidence": []}, "reason": [{"text": text, "evidence": ["f_ab12cd34ef56"]}]}  # fmt: skip  # noqa: E501
         assert bool(check("icp_fit", said, context).sentences) is passes, text
 
 
@@ -129,11 +147,11 @@ def test_a_fact_is_copied_from_the_text_by_code() -> None:
     [
         {"span": "s99"}, {"span": "s1 "}, {"span": "f_ab12cd34ef56"}, {"span": ""},
         {"predicate": "score"}, {"predicate": "budget; drop table facts"}, {"value": "huge"}, {"value": "FROZEN"},
-        {"date": "2126-07-01"}, {"date": "July"}, {"date": "2027-02-30"}, {"date": "2027-07-01T00:00:00"}, {"span": "s2"},
-        {"predicate": "competitor", "value": "Portview"}, {"predicate": "competitor", "value": "Acme"}, {"predicate": "tech_in_use", "value": "SAP", "span": "s4"},
-        {"predicate": "headcount", "value": "99", "span": "s4"}, {"predicate": "headcount", "value": "2.5", "span": "s4"}, {"predicate": "headcount", "value": "٢", "span": "s4"},
+        {"date": "2126-07-01"}, {"date": "July"}, {"date": "2027-02-30"}, {"date": "2027-07-01T00:00:00"}, {"span": "s2"},  # noqa: E501
+        {"predicate": "competitor", "value": "Portview"}, {"predicate": "competitor", "value": "Acme"}, {"predicate": "tech_in_use", "value": "SAP", "span": "s4"},  # noqa: E501
+        {"predicate": "headcount", "value": "99", "span": "s4"}, {"predicate": "headcount", "value": "2.5", "span": "s4"}, {"predicate": "headcount", "value": "٢", "span": "s4"},  # noqa: E501
         {"predicate": "referral", "value": "Maria Lopez"}, {"predicate": "referral", "value": "x\u0000y"},
-        {"predicate": "timeline", "value": "2027-13"}, {"predicate": "timeline", "value": "soon"}, {"predicate": "timeline", "value": "2099-01"},
+        {"predicate": "timeline", "value": "2027-13"}, {"predicate": "timeline", "value": "soon"}, {"predicate": "timeline", "value": "2099-01"},  # noqa: E501
         {"predicate": "opt_out", "value": "no"}, {"predicate": "out_of_office", "value": "tomorrow"},
     ],
     ids=str,
@@ -154,7 +172,9 @@ def test_legal_values_of_every_kind_pass() -> None:
 
 def test_our_own_words_do_not_prove_what_they_have() -> None:
     context = example("extract_facts_call")
-    said = {"facts": [{"predicate": "budget", "value": "available", "polarity": "affirmed", "date": None, "span": "s5"}]}
+    said = {
+        "facts": [{"predicate": "budget", "value": "available", "polarity": "affirmed", "date": None, "span": "s5"}]
+    }
     checked = check("extract_facts", said, context)
     assert checked.facts == () and "our own words" in checked.rejections[0].reason
 
@@ -162,7 +182,12 @@ def test_our_own_words_do_not_prove_what_they_have() -> None:
 def test_quoted_replies_cannot_be_cited() -> None:
     context = example("extract_facts_email")
     shown = [f"s{number}" for number in range(1, 30)]
-    said = {"facts": [{"predicate": "budget", "value": "available", "polarity": "affirmed", "date": None, "span": span} for span in shown]}
+    said = {
+        "facts": [
+            {"predicate": "budget", "value": "available", "polarity": "affirmed", "date": None, "span": span}
+            for span in shown
+        ]
+    }
     quotes = [item.quote for item in check("extract_facts", said, context).facts]
     assert quotes and not any("do you have budget" in quote for quote in quotes)
 
@@ -178,7 +203,20 @@ def test_the_same_fact_twice_is_one_fact_and_a_flood_is_cut() -> None:
 
 @pytest.mark.parametrize(
     "raw",
-    ["", "null", "[]", "{", '{"facts": 1}', '{"facts": [{}]}', '{"facts": [], "score": 100}', "I am sorry", "[" * 100_000, '{"facts":[]}' + " " * 500_000, '{"facts": [{"predicate": "budget"}]}', "\ud800"],
+    [
+        "",
+        "null",
+        "[]",
+        "{",
+        '{"facts": 1}',
+        '{"facts": [{}]}',
+        '{"facts": [], "score": 100}',
+        "I am sorry",
+        "[" * 100_000,
+        '{"facts":[]}' + " " * 500_000,
+        '{"facts": [{"predicate": "budget"}]}',
+        "\ud800",
+    ],
     ids=lambda raw: raw[:20].encode("unicode_escape").decode(),
 )
 def test_what_is_not_the_json_asked_for_is_invalid_and_harmless(raw: str) -> None:
@@ -189,7 +227,10 @@ def test_what_is_not_the_json_asked_for_is_invalid_and_harmless(raw: str) -> Non
 
 def judged(operation: str, context: str, **levels: tuple[str, list[str]]) -> answer.CheckedAnswer:
     spec = OPERATIONS[operation].spec
-    said: dict[str, Any] = {name: {"level": "unknown" if "unknown" in item.levels else "none", "evidence": []} for name, item in spec.judgements.items()}
+    said: dict[str, Any] = {
+        name: {"level": "unknown" if "unknown" in item.levels else "none", "evidence": []}
+        for name, item in spec.judgements.items()
+    }
     said |= {name: {"level": level, "evidence": ids} for name, (level, ids) in levels.items()}
     return check(operation, said | {section: [] for section in spec.sections}, context)
 
@@ -228,14 +269,20 @@ def test_nothing_known_is_insufficient_not_enriched() -> None:
 
 def test_confidence_counts_judged_components_and_customer_words() -> None:
     context = example("icp_fit")
-    all_fields = judged("icp_fit", context, industry_fit=("core", ["account.industry"]), size_fit=("in_range", ["account.employees"]), region_fit=("served", ["account.country"]))
+    all_fields = judged(
+        "icp_fit",
+        context,
+        industry_fit=("core", ["account.industry"]),
+        size_fit=("in_range", ["account.employees"]),
+        region_fit=("served", ["account.country"]),
+    )
     assert all_fields.confidence == pytest.approx(0.75 * 0.7)
     with_words = judged("icp_fit", context, champion=("active", ["f_0c77d1e9b3aa"]))
     assert with_words.confidence == pytest.approx(0.25)
 
 
 def test_a_reply_is_judged_from_their_words_only() -> None:
-    header = "[document.type] email\n[document.date] 2026-08-03\n[document.author_side] {}\n[document.is_machine] false\n\nYes, please call me."
+    header = "[document.type] email\n[document.date] 2026-08-03\n[document.author_side] {}\n[document.is_machine] false\n\nYes, please call me."  # noqa: E501
     said = {"reply_class": {"level": "positive", "evidence": ["s1"]}}
     assert levels(check("reply_class", said, header.format("theirs"))) == {"reply_class": "positive"}
     assert check("reply_class", said, header.format("ours")).outcome == "rejected"

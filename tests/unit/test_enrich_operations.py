@@ -37,7 +37,10 @@ def test_levels_are_those_the_policy_gives_points_for() -> None:
     }
     for (operation, component), shares in wanted.items():
         assert set(OPERATIONS[operation].spec.judgements[component].levels) == set(shares)
-    assert set(OPERATIONS["churn_revisit"].spec.judgements["budget"].levels) == {*POLICY.predicates.predicates["budget"].values, "unknown"}
+    assert set(OPERATIONS["churn_revisit"].spec.judgements["budget"].levels) == {
+        *POLICY.predicates.predicates["budget"].values,
+        "unknown",
+    }
     (reply,) = [item for item in POLICY.field_mapping.fields["contacts"] if item.operation == "reply_class"]
     assert set(OPERATIONS["reply_class"].spec.judgements["reply_class"].levels) == set(reply.options)
 
@@ -50,7 +53,9 @@ def test_specs_speak_of_what_exists(name: str) -> None:
         assert set(judgement.facts) <= set(predicates)
         assert {*judgement.needs_no_evidence, *judgement.says_nothing} <= set(judgement.levels)
         assert judgement.facts or judgement.fields or judgement.spans
-    mapped = {item.field for fields in POLICY.field_mapping.fields.values() for item in fields if item.operation == name}
+    mapped = {
+        item.field for fields in POLICY.field_mapping.fields.values() for item in fields if item.operation == name
+    }
     proposed = {*spec.proposes.contacts, *spec.proposes.companies, *spec.proposes.meetings}
     assert proposed == mapped
     if name in POLICY.recall.operations:
@@ -96,7 +101,12 @@ def test_schemas_stay_within_structured_output(name: str) -> None:
 
 def test_closed_choices_are_enums_in_the_schema() -> None:
     schema = OPERATIONS["icp_fit"].output_schema(POLICY)
-    assert schema["$defs"]["industry_fit_judgement"]["properties"]["level"]["enum"] == ["core", "adjacent", "none", "unknown"]
+    assert schema["$defs"]["industry_fit_judgement"]["properties"]["level"]["enum"] == [
+        "core",
+        "adjacent",
+        "none",
+        "unknown",
+    ]
     facts = OPERATIONS["extract_facts"].output_schema(POLICY)
     assert facts["$defs"]["FactOutput"]["properties"]["predicate"]["enum"] == list(POLICY.predicates.predicates)
 

@@ -55,10 +55,12 @@ def test_nothing_the_rules_agent_says_fails_the_check(path: Path) -> None:
 # --- replies ---------------------------------------------------------------------------------------------------------
 
 
-def reply(text: str, *, subject: str = "Re: hello", machine: bool = False, auto: str = "", author: str = "dana@acme.example") -> str | None:
+def reply(
+    text: str, *, subject: str = "Re: hello", machine: bool = False, auto: str = "", author: str = "dana@acme.example"
+) -> str | None:
     header = [
-        "[document.type] email", "[document.date] 2026-10-12", f"[document.author] {author}", "[document.author_side] theirs", "[document.direction] inbound",
-        f"[document.subject] {subject}", f"[document.is_machine] {str(machine).lower()}", *([f"[document.auto_submitted] {auto}"] if auto else []),
+        "[document.type] email", "[document.date] 2026-10-12", f"[document.author] {author}", "[document.author_side] theirs", "[document.direction] inbound",  # noqa: E501
+        f"[document.subject] {subject}", f"[document.is_machine] {str(machine).lower()}", *([f"[document.auto_submitted] {auto}"] if auto else []),  # noqa: E501
     ]  # fmt: skip
     return levels(ask("reply_class", "\n".join(header) + "\n\n" + text)).get("reply_class")
 
@@ -93,7 +95,10 @@ def test_replies_are_sorted_by_what_they_want(text: str, level: str) -> None:
 def test_headers_come_before_text() -> None:
     assert reply("Yes, call me!", subject="Automatic reply: hello") == "out_of_office"
     assert reply("Yes, call me!", machine=True, auto="auto-replied") == "out_of_office"
-    assert reply("Delivery to the following recipient failed.", author="mailer-daemon@mail.example", machine=True) == "bounce"
+    assert (
+        reply("Delivery to the following recipient failed.", author="mailer-daemon@mail.example", machine=True)
+        == "bounce"
+    )
     assert reply("x y z", subject="Undeliverable: hello") == "bounce"
 
 
@@ -126,7 +131,11 @@ def test_a_reply_without_new_text_is_not_judged() -> None:
         ("[account.employees] 5000", "size_fit", "in_range"),
         ("[account.employees] 99", "size_fit", "near"),
         ("[account.employees] 10001", "size_fit", "out"),
-        ('[f_ab12cd34ef56] 2026-08-03 theirs email headcount=420 affirmed "We are 420 people."', "size_fit", "in_range"),
+        (
+            '[f_ab12cd34ef56] 2026-08-03 theirs email headcount=420 affirmed "We are 420 people."',
+            "size_fit",
+            "in_range",
+        ),
         ("[account.country] Deutschland", "region_fit", "served"),
         ("[account.country] UK", "region_fit", "served"),
         ("[account.country] Sweden", "region_fit", "partly"),
@@ -150,7 +159,10 @@ def test_a_supporter_who_left_later_is_no_champion() -> None:
 def test_nothing_on_record_is_insufficient() -> None:
     assert ask("icp_fit", "[account.name] Acme").outcome == "insufficient_data"
     assert ask("lead_quality", "[account.name] Acme").outcome == "insufficient_data"
-    assert ask("churn_revisit", "[account.name] Acme\n[account.churned_on] 2026-02-28\n[revisit.month] 2026-11").outcome == "insufficient_data"
+    assert (
+        ask("churn_revisit", "[account.name] Acme\n[account.churned_on] 2026-02-28\n[revisit.month] 2026-11").outcome
+        == "insufficient_data"
+    )
 
 
 # --- lead_quality ----------------------------------------------------------------------------------------------------
@@ -178,7 +190,11 @@ def test_nothing_on_record_is_insufficient() -> None:
     ],
 )
 def test_titles_in_several_languages(title: str, seniority: str, function: str, persona: str) -> None:
-    assert levels(ask("lead_quality", f"[contact.job_title] {title}")) == {"persona": persona, "seniority": seniority, "function": function}
+    assert levels(ask("lead_quality", f"[contact.job_title] {title}")) == {
+        "persona": persona,
+        "seniority": seniority,
+        "function": function,
+    }
 
 
 def test_what_they_say_of_their_power_outweighs_the_title() -> None:
@@ -208,8 +224,13 @@ def test_a_seller_does_not_open_the_customers_budget() -> None:
 
 def test_a_brief_reads_well_and_is_dated() -> None:
     checked = ask("meeting_brief", example("meeting_brief"))
-    assert section(checked, "agenda")[0] == "Meeting with Dana Reyes (VP Operations), Priya Nair (Transport Manager) and Omar Haddad of Acme Freight."
-    assert any("3 August 2026" in body and "We cannot move before July." in body for body in section(checked, "they_said"))
+    assert (
+        section(checked, "agenda")[0]
+        == "Meeting with Dana Reyes (VP Operations), Priya Nair (Transport Manager) and Omar Haddad of Acme Freight."
+    )
+    assert any(
+        "3 August 2026" in body and "We cannot move before July." in body for body in section(checked, "they_said")
+    )
     assert any("due 12 October 2026" in body for body in section(checked, "commitments"))
     assert "Has the money come back since 1 July 2026?" in section(checked, "questions")
     assert all("=" not in item.body and "_" not in item.body for item in checked.sentences)
@@ -230,7 +251,9 @@ def test_a_rival_the_customer_did_not_name_stays_out_of_the_brief() -> None:
 
 
 def test_links_in_customer_words_do_not_reach_the_brief() -> None:
-    context = example("meeting_brief").replace("We cannot move before July.", "We cannot move before July, see https://evil.example/x")
+    context = example("meeting_brief").replace(
+        "We cannot move before July.", "We cannot move before July, see https://evil.example/x"
+    )
     checked = ask("meeting_brief", context)
     assert checked.rejections == ()
     assert not any("evil" in item.body for item in checked.sentences)
@@ -248,7 +271,15 @@ def test_an_empty_record_gives_an_empty_brief() -> None:
 def requests(count: int) -> list[AgentRequest]:
     context = example("extract_facts_email")
     return [
-        AgentRequest("extract_facts", "document", f"hubspot:email:{n}", f"hash{n}", "", "", context.replace("40 seats", f"{n + 2} seats"))
+        AgentRequest(
+            "extract_facts",
+            "document",
+            f"hubspot:email:{n}",
+            f"hash{n}",
+            "",
+            "",
+            context.replace("40 seats", f"{n + 2} seats"),
+        )
         for n in range(count)
     ]
 

@@ -9,7 +9,7 @@ import pytest
 from enrich import context as contexts
 from enrich import spans
 
-HEAD = "[document.type] {kind}\n[document.date] 2026-08-03\n[document.author] dana@acme.example\n[document.author_side] {side}\n\n"
+HEAD = "[document.type] {kind}\n[document.date] 2026-08-03\n[document.author] dana@acme.example\n[document.author_side] {side}\n\n"  # noqa: E501
 
 
 def cut(body: str, kind: str = "email", side: str = "theirs") -> tuple[spans.Span, ...]:
@@ -31,7 +31,7 @@ def texts(body: str, kind: str = "email") -> list[str]:
         "Op vr 31 jul. 2026 om 16:02 schreef Tom Hale:\n> OLD words here.\n",
         "-----Original Message-----\nFrom: Tom\nSent: Friday\nOLD words here.\n",
         "________________________________\nFrom: Tom Hale\nOLD words here.\n",
-        "From: Tom Hale <tom@harbourline.example>\nSent: Friday, 31 July 2026\nTo: Dana\nSubject: x\n\nOLD words here.\n",
+        "From: Tom Hale <tom@harbourline.example>\nSent: Friday, 31 July 2026\nTo: Dana\nSubject: x\n\nOLD words here.\n",  # noqa: E501
         "Von: Tom Hale\nGesendet: Freitag\nAn: Dana\nBetreff: x\n\nOLD words here.\n",
         "---------- Forwarded message ---------\nFrom: X\nOLD words here.\n",
         "Begin forwarded message:\n\nOLD words here.\n",
@@ -47,14 +47,30 @@ def test_an_answer_below_the_quote_is_new() -> None:
     assert texts(body) == ["No, not this year.", "Perhaps then."]
 
 
-@pytest.mark.parametrize("closing", ["-- ", "Best regards", "Best,", "Thanks!", "Mit freundlichen Grüßen", "MfG", "Cordialement,", "Saludos", "Met vriendelijke groet,"])
+@pytest.mark.parametrize(
+    "closing",
+    [
+        "-- ",
+        "Best regards",
+        "Best,",
+        "Thanks!",
+        "Mit freundlichen Grüßen",
+        "MfG",
+        "Cordialement,",
+        "Saludos",
+        "Met vriendelijke groet,",
+    ],
+)
 def test_signatures_get_no_span(closing: str) -> None:
     body = f"The budget is gone.\n\n{closing}\nDana Reyes\nVP Operations | Acme\n+44 113 496 0101\n"
     assert texts(body) == ["The budget is gone."]
 
 
 def test_a_postscript_after_the_signature_is_read() -> None:
-    assert texts("All fine.\n\nBest\nDana\n\nPS: the budget is frozen until July.\n")[-1] == "PS: the budget is frozen until July."
+    assert (
+        texts("All fine.\n\nBest\nDana\n\nPS: the budget is frozen until July.\n")[-1]
+        == "PS: the budget is frozen until July."
+    )
 
 
 def test_a_thank_you_at_the_start_is_no_signature() -> None:
@@ -110,7 +126,19 @@ def test_an_enormous_body_is_cut_off_and_quick() -> None:
     assert time.perf_counter() - started < 3
 
 
-@pytest.mark.parametrize("body", [">" * 50_000, "On " * 30_000, "a" * 300_000, ". " * 60_000, "From: x\n" * 20_000, "(" * 40_000, "-" * 100_000, "[00:00:01] " * 20_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        ">" * 50_000,
+        "On " * 30_000,
+        "a" * 300_000,
+        ". " * 60_000,
+        "From: x\n" * 20_000,
+        "(" * 40_000,
+        "-" * 100_000,
+        "[00:00:01] " * 20_000,
+    ],
+)
 @pytest.mark.parametrize("kind", ["email", "call"])
 def test_hostile_shapes_take_no_time(body: str, kind: str) -> None:
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The offline agent: lexicons and a small grammar instead of a language model. Deterministic, free, honestly a baseline."""
+"""The offline agent: lexicons and a small grammar instead of a language model. Deterministic, free, honestly a baseline."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def answer(request: Request, policy: Policy) -> str:
         case "meeting_brief":
             result = meeting_brief(context, _writer(context, policy, lexicon))
         case _:
-            raise NightdeskError(f"The rules agent does not know the operation `{request.operation}`", todo="Choose another agent for it.")
+            raise NightdeskError(
+                f"The rules agent does not know the operation `{request.operation}`",
+                todo="Choose another agent for it.",
+            )
     return json.dumps(result, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -89,11 +92,22 @@ def _extract_facts(context: contexts.Context, policy: Policy, lexicon: Lexicon) 
     )
     return {
         "facts": [
-            {"predicate": fact.predicate, "value": fact.value, "polarity": fact.polarity, "date": fact.day, "span": fact.span} for fact in found
+            {
+                "predicate": fact.predicate,
+                "value": fact.value,
+                "polarity": fact.polarity,
+                "date": fact.day,
+                "span": fact.span,
+            }
+            for fact in found
         ]
     }
 
 
 def _writer(context: contexts.Context, policy: Policy, lexicon: Lexicon) -> Writer:
-    competitors = {evidence.normalise(alias): item.name for item in policy.competitors.competitors for alias in (item.name, *item.also)}
+    competitors = {
+        evidence.normalise(alias): item.name
+        for item in policy.competitors.competitors
+        for alias in (item.name, *item.also)
+    }
     return Writer(lexicon.phrases, evidence.shown_in(context, (), ""), policy.icp.company, competitors)

@@ -118,7 +118,9 @@ class RulesAgent:
     async def prepare(self, operation: str) -> None:
         """Compile the lexicon, so that a broken file is one clear error before any record is read."""
         if operation not in rules.OPERATIONS:
-            raise NightdeskError(f"The rules agent does not know the operation `{operation}`", todo="Choose another agent for it.")
+            raise NightdeskError(
+                f"The rules agent does not know the operation `{operation}`", todo="Choose another agent for it."
+            )
         await anyio.to_thread.run_sync(rules.lexicons.load, self._policy)
 
     async def ask(self, requests: Sequence[AgentRequest]) -> Sequence[AgentResponse]:

@@ -12,7 +12,15 @@ from enrich.context import Context, FactLine
 
 Answer = dict[str, Any]
 _SINGLE = frozenset({"budget", "timeline", "authority", "champion", "renewal_risk", "headcount"})
-_MOST = {"agenda": 6, "they_said": 8, "changed_since": 6, "lead_with": 3, "objections": 4, "commitments": 6, "questions": 5}
+_MOST = {
+    "agenda": 6,
+    "they_said": 8,
+    "changed_since": 6,
+    "lead_with": 3,
+    "objections": 4,
+    "commitments": 6,
+    "questions": 5,
+}
 
 
 def meeting_brief(context: Context, writer: Writer) -> Answer:
@@ -63,7 +71,7 @@ class _Brief:
         fit = [fact for fact in self.facts if fact.predicate == "commitment" and fact.polarity == "affirmed"]
         return sorted(fit, key=lambda fact: fact.day, reverse=True)
 
-    # --- sections ------------------------------------------------------------------------------------------------------
+    # --- sections ------------------------------------------------------------------------------------------------------  # noqa: E501
 
     def agenda(self) -> list[Answer | None]:
         context, write = self.context, self.write
@@ -100,7 +108,11 @@ class _Brief:
         return items
 
     def they_said(self) -> list[Answer | None]:
-        return [self.write.said(fact) for fact in _spread(self.ranked, most_of_one=2) if fact.predicate not in ("commitment", "next_step")]
+        return [
+            self.write.said(fact)
+            for fact in _spread(self.ranked, most_of_one=2)
+            if fact.predicate not in ("commitment", "next_step")
+        ]
 
     def changed_since(self) -> list[Answer | None]:
         items: list[Answer | None] = []
@@ -109,7 +121,11 @@ class _Brief:
             return items
         write = self.write
         items += self._budget_turned()
-        new = sorted((fact for fact in self.facts if fact.day >= since and fact.predicate not in ("commitment",)), key=lambda fact: fact.day, reverse=True)
+        new = sorted(
+            (fact for fact in self.facts if fact.day >= since and fact.predicate not in ("commitment",)),
+            key=lambda fact: fact.day,
+            reverse=True,
+        )
         for document in sorted(self.context.documents, key=lambda item: item.day, reverse=True)[:6]:
             if document.day < since or not document.subject:
                 continue
@@ -127,7 +143,10 @@ class _Brief:
         return items
 
     def _budget_turned(self) -> list[Answer | None]:
-        budgets = sorted((fact for fact in self.theirs if fact.predicate == "budget" and fact.polarity == "affirmed"), key=lambda fact: fact.day)
+        budgets = sorted(
+            (fact for fact in self.theirs if fact.predicate == "budget" and fact.polarity == "affirmed"),
+            key=lambda fact: fact.day,
+        )
         if len(budgets) < 2 or budgets[-1].value == budgets[-2].value:
             return []
         before, now = budgets[-2], budgets[-1]
@@ -162,7 +181,10 @@ class _Brief:
     def objections(self) -> list[Answer | None]:
         items: list[Answer | None] = []
         wanted = ("objection", "budget", "competitor", "authority", "product_feedback")
-        for fact in sorted(self.current, key=lambda item: (wanted.index(item.predicate) if item.predicate in wanted else 9, -item.day.toordinal())):
+        for fact in sorted(
+            self.current,
+            key=lambda item: (wanted.index(item.predicate) if item.predicate in wanted else 9, -item.day.toordinal()),
+        ):
             if fact.predicate not in wanted or fact.polarity == "negated":
                 continue
             phrase = self.write.phrase_for("objections", fact)
@@ -175,7 +197,11 @@ class _Brief:
         for fact in self.open:
             key = f"{fact.value}-until" if fact.until else fact.value
             items.append(self.write.sentence(self._phrase("commitments", key), self.write.about(fact), [fact.id]))
-        for fact in sorted((fact for fact in self.facts if fact.predicate == "next_step" and fact.polarity == "affirmed"), key=lambda item: item.day, reverse=True)[:2]:
+        for fact in sorted(
+            (fact for fact in self.facts if fact.predicate == "next_step" and fact.polarity == "affirmed"),
+            key=lambda item: item.day,
+            reverse=True,
+        )[:2]:
             key = "next_step-until" if fact.until else "next_step"
             items.append(self.write.sentence(self._phrase("commitments", key), self.write.about(fact), [fact.id]))
         return items

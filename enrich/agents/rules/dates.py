@@ -3,7 +3,7 @@
 Own grammar rather than dateparser: customers write "until July", "Ende Q1", "mid-February", "after the summer break",
 which dateparser reads as today's day of the month, not at all, or as the past, and it needs 1-5 ms a call. The words are
 in `policies/rules_agent/dates.yml`; each expression yields the first and the last day it may mean.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ class Mention:
         if self.edge == "end":
             return self.last + timedelta(days=1) if self.link == "after" else self.last
         if self.edge == "mid":
-            return self.first + timedelta(days=14) if self.grain == "month" else self.first + (self.last - self.first) / 2
+            return (
+                self.first + timedelta(days=14) if self.grain == "month" else self.first + (self.last - self.first) / 2
+            )
         if self.link == "after" and self.grain != "day":
             return self.last + timedelta(days=1)
         return self.first
@@ -63,7 +65,9 @@ class DateGrammar:
         self.months = _numbered(data["months"])
         self.weekdays = _numbered(data["weekdays"])
         self.units: dict[str, str] = {word: unit for unit, words in data["units"].items() for word in words}
-        self.numbers: dict[str, int] = {word: int(number) for number, words in data["numbers"].items() for word in words}
+        self.numbers: dict[str, int] = {
+            word: int(number) for number, words in data["numbers"].items() for word in words
+        }
         self.links: dict[str, str] = {word: link for link, words in data["links"].items() for word in words}
         self.edges: dict[str, str] = {word: edge for edge, words in data["edges"].items() for word in words}
         self.next_words: tuple[str, ...] = tuple(data["next"])
@@ -76,13 +80,19 @@ class DateGrammar:
         self.fiscal: tuple[str, ...] = tuple(data["fiscal_year"]["words"])
         self.fiscal_month = int(data["fiscal_year"]["starts_in_month"])
         self.offsets: dict[str, int] = {word: int(days) for days, words in data["offsets"].items() for word in words}
-        self.ordinals: dict[str, int] = {word: int(number) for number, words in data["ordinals"].items() for word in words}
+        self.ordinals: dict[str, int] = {
+            word: int(number) for number, words in data["ordinals"].items() for word in words
+        }
         self.trigger = re.compile(
-            r"\d|\b(?:" + _any([*self.months, *self.weekdays, *self.units, *self.seasons, *self.fixed, *self.fiscal, *self.offsets]) + r")\b"
+            r"\d|\b(?:"
+            + _any([*self.months, *self.weekdays, *self.units, *self.seasons, *self.fixed, *self.fiscal, *self.offsets])
+            + r")\b"
         )
         self._expression = re.compile(self._grammar(), re.VERBOSE)
         links = _any(self.links)
-        self._link = re.compile(rf"(?:^|[^\w])({links})\s+(?:the\s+|der\s+|dem\s+|den\s+|le\s+|la\s+|el\s+|de\s+|het\s+|about\s+|around\s+|at\s+|least\s+|sometime\s+|maybe\s+)*$")
+        self._link = re.compile(
+            rf"(?:^|[^\w])({links})\s+(?:the\s+|der\s+|dem\s+|den\s+|le\s+|la\s+|el\s+|de\s+|het\s+|about\s+|around\s+|at\s+|least\s+|sometime\s+|maybe\s+)*$"
+        )
 
     def _grammar(self) -> str:
         month, weekday, unit = _any(self.months), _any(self.weekdays), _any(self.units)
@@ -112,7 +122,7 @@ class DateGrammar:
           | (?P<offset>{_any(self.offsets)})\b
           | (?P<year>20[2-3]\d)\b(?![-./,]\d)
           | (?P<edged_unit>(?:this\s+|the\s+|des\s+|diese[rsn]?\s+|d'|de\s+l'|)(?P<unit5>{unit}))\b
-        )"""
+        )"""  # noqa: E501
 
     def find(self, folded: str, today: date) -> list[Mention]:
         """Every expression of time in a folded sentence, left to right."""
@@ -154,9 +164,22 @@ class DateGrammar:
             return self._slashed([int(part) for part in groups["slashed"].split("/")], today)
         for day, month, year in (("day1", "month1", "year1"), ("day2", "month2", "year2")):
             if day in groups:
-                return _one(_full_year(int(groups[day]), self.months[groups[month]], int(groups[year]) if year in groups else None, today))
+                return _one(
+                    _full_year(
+                        int(groups[day]),
+                        self.months[groups[month]],
+                        int(groups[year]) if year in groups else None,
+                        today,
+                    )
+                )
         if "month3" in groups:
-            year = int(groups["year3"]) if "year3" in groups else 2000 + int(groups["short3"]) if "short3" in groups else None
+            year = (
+                int(groups["year3"])
+                if "year3" in groups
+                else 2000 + int(groups["short3"])
+                if "short3" in groups
+                else None
+            )
             return _month(self.months[groups["month3"]], year, today)
         if "quarter" in groups:
             digits = re.sub(r"\D", "", groups["quarter"])[:1]
@@ -233,7 +256,9 @@ class DateGrammar:
 
 
 _ALSO_A_WORD = frozenset({"may", "mar", "dec", "fin", "mon", "sun", "ene", "ago", "mai"})
-_LINKED = re.compile(r"(?:\b(?:in|until|till|by|after|before|since|from|for|early|late|mid|end of|of|im|bis|ab|ende|anfang|mitte|en|mes de|during|around|this|next|last|to|and|or|,)|[-–/])\s*$")
+_LINKED = re.compile(
+    r"(?:\b(?:in|until|till|by|after|before|since|from|for|early|late|mid|end of|of|im|bis|ab|ende|anfang|mitte|en|mes de|during|around|this|next|last|to|and|or|,)|[-–/])\s*$"  # noqa: E501
+)
 
 
 def _is_a_verb(groups: Mapping[str, str | None], folded: str, start: int) -> bool:
@@ -308,7 +333,9 @@ def _shift(unit: str, step: int, today: date) -> tuple[date, date, Grain]:
     size = {"month": 1, "quarter": 3, "half": 6, "year": 12}[unit]
     start = date(today.year, (today.month - 1) // size * size + 1, 1)
     first = _add_months(start, size * step)
-    grain: Grain = "month" if unit == "month" else "quarter" if unit == "quarter" else "half" if unit == "half" else "year"
+    grain: Grain = (
+        "month" if unit == "month" else "quarter" if unit == "quarter" else "half" if unit == "half" else "year"
+    )
     return first, _add_months(first, size) - timedelta(days=1), grain
 
 

@@ -33,7 +33,10 @@ class FactReader:
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
-        self._by_side = {side: _Index([rule for rule in lexicon.rules if side in rule.sides], lexicon) for side in ("theirs", "ours", "unknown")}
+        self._by_side = {
+            side: _Index([rule for rule in lexicon.rules if side in rule.sides], lexicon)
+            for side in ("theirs", "ours", "unknown")
+        }
 
     def read(self, spans: Sequence[Span], today: date, *, is_machine: bool = False) -> list[FoundFact]:
         """The facts of one document, in reading order.
@@ -239,7 +242,11 @@ class _Sentence:
 
     def _timeline_mention(self) -> Mention | None:
         """The month they want to be done by; a year alone or a clock time is not one."""
-        fit = [item for item in self.mentions if item.link != "since" and item.last >= self.today and (item.grain != "year" or item.edge)]
+        fit = [
+            item
+            for item in self.mentions
+            if item.link != "since" and item.last >= self.today and (item.grain != "year" or item.edge)
+        ]
         linked = [item for item in fit if item.link in ("by", "until")]
         return linked[0] if linked else fit[-1] if fit else None
 
@@ -284,7 +291,10 @@ class _Sentence:
         for number, name in self.lexicon.tech.items():
             if number not in self.tagged.places:
                 continue
-            if name in _AMBIGUOUS_TECH and re.search(rf"\b(?:{re.escape(name)}|{name.upper()})\b", self.span.text) is None:
+            if (
+                name in _AMBIGUOUS_TECH
+                and re.search(rf"\b(?:{re.escape(name)}|{name.upper()})\b", self.span.text) is None
+            ):
                 continue
             found.append(name)
         return found

@@ -30,7 +30,7 @@ _DATE_MODES: tuple[DateMode, ...] = get_args(DateMode)
 
 @dataclass(frozen=True, slots=True)
 class FactRule:
-    """One rule of `facts.yml`, compiled. `values` that depend on the text: month, number, person, competitor, tech, back_date."""
+    """One rule of `facts.yml`, compiled. `values` that depend on the text: month, number, person, competitor, tech, back_date."""  # noqa: E501
 
     predicate: str
     position: int
@@ -91,7 +91,9 @@ def content_version(policy: Policy) -> str:
         known = policy.file_hashes.get(f"{FOLDER}/{name}.yml")
         if known is None:
             raise NightdeskError(
-                f"The rules agent's file `{name}.yml` is missing", where=str(policy.folder / FOLDER), todo="Restore it from version control."
+                f"The rules agent's file `{name}.yml` is missing",
+                where=str(policy.folder / FOLDER),
+                todo="Restore it from version control.",
             )
         digest.update(f"{name}:{known}\n".encode())
     return digest.hexdigest()
@@ -125,7 +127,9 @@ def _load(policy: Policy) -> Lexicon:
         return _compile(data, version, policy.icp.company, competitors, tuple(policy.icp.tech_in_use), speakers)
     except (KeyError, ValueError, TypeError, AttributeError, re.error) as error:
         raise NightdeskError(
-            f"The rules agent's lexicon does not compile: {error}", where=str(folder), todo="Mend the entry; the comments in the files say what is allowed."
+            f"The rules agent's lexicon does not compile: {error}",
+            where=str(folder),
+            todo="Mend the entry; the comments in the files say what is allowed.",
         ) from None
 
 
@@ -135,11 +139,13 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         # Words only: YAML would read `no`, `on` and `yes` as truth values.
         loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
-        return yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506  # BaseLoader makes strings only
+        return yaml.load(path.read_text(encoding="utf-8"), loader)  # BaseLoader makes strings only
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
-        raise NightdeskError(f"`{path.name}` is not valid YAML: {getattr(error, 'problem', error)}", where=where, todo="Mend the line.") from None
+        raise NightdeskError(
+            f"`{path.name}` is not valid YAML: {getattr(error, 'problem', error)}", where=where, todo="Mend the line."
+        ) from None
 
 
 def _compile(
@@ -154,9 +160,32 @@ def _compile(
     for name, value in data["words"].items():
         tagger.add(name, entries_of(value))
     dates = DateGrammar(data["dates"])
-    number_words = {word: number for word, number in dates.numbers.items() if " " not in word and word not in _NOT_COUNTS}
+    number_words = {
+        word: number for word, number in dates.numbers.items() if " " not in word and word not in _NOT_COUNTS
+    }
     tagger.add("NUMBER", number_words)
-    tagger.add("WHEN", [*(word for word in dates.months if word not in _NOT_COUNTS), *dates.weekdays, *dates.offsets, "next week", "this week", "week of", "am", "pm", "o clock", "uhr", "nächste woche", "la semaine prochaine", "la semana que viene", "próxima semana", "volgende week", "in the morning", "in the afternoon"])
+    tagger.add(
+        "WHEN",
+        [
+            *(word for word in dates.months if word not in _NOT_COUNTS),
+            *dates.weekdays,
+            *dates.offsets,
+            "next week",
+            "this week",
+            "week of",
+            "am",
+            "pm",
+            "o clock",
+            "uhr",
+            "nächste woche",
+            "la semaine prochaine",
+            "la semana que viene",
+            "próxima semana",
+            "volgende week",
+            "in the morning",
+            "in the afternoon",
+        ],
+    )
     tagger.numbers["PERSON"] = len(tagger.numbers)
     competitors: dict[int, str] = {}
     for name, also in competitor_names:
@@ -181,7 +210,15 @@ def _compile(
     replies = tuple(_reply_rule(entry, tagger) for entry in data["replies"]["rules"])
     not_names = frozenset(
         word
-        for text in (company, *tech_names, *(alias for name, also in competitor_names for alias in (name, *also)), *dates.months, *dates.weekdays, *dates.seasons, *dates.fixed)
+        for text in (
+            company,
+            *tech_names,
+            *(alias for name, also in competitor_names for alias in (name, *also)),
+            *dates.months,
+            *dates.weekdays,
+            *dates.seasons,
+            *dates.fixed,
+        )
         for word in fold(text).split()
         if word not in _FIRST_NAMES
     )
@@ -204,12 +241,14 @@ def _compile(
     )
 
 
-_NOT_COUNTS = frozenset("a an ein eine einem einer einen un une una een one sept may mar dec".split())
-_FIRST_NAMES = frozenset("april may june august mai jan juni juli".split())
-_RULE_KEYS = frozenset("value any unless negated hypothetical question past third_party date first sides".split())
+_NOT_COUNTS = frozenset("a an ein eine einem einer einen un une una een one sept may mar dec".split())  # noqa: SIM905
+_FIRST_NAMES = frozenset("april may june august mai jan juni juli".split())  # noqa: SIM905
+_RULE_KEYS = frozenset("value any unless negated hypothetical question past third_party date first sides".split())  # noqa: SIM905
 
 
-def _fact_rule(predicate: str, position: int, entry: Mapping[str, Any], speaker: str, tagger: Tagger, person: int) -> FactRule:
+def _fact_rule(
+    predicate: str, position: int, entry: Mapping[str, Any], speaker: str, tagger: Tagger, person: int
+) -> FactRule:
     unknown = set(entry) - _RULE_KEYS
     if unknown:
         raise ValueError(f"facts.yml: {predicate}: no such key `{sorted(unknown)[0]}`")

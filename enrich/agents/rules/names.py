@@ -1,4 +1,4 @@
-"""Finds people's names in a sentence as written: capitalised words that are not the other things English capitalises."""
+"""Finds people's names in a sentence as written: capitalised words that are not the other things English capitalises."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import re
 
 from enrich.words import COMMON_OPENERS
 
-_PARTICLE = r"(?:van der|van den|van de|von der|de la|de los|del|van|von|de|da|di|le|la|el|al|bin|ten|ter|zu|O'|Mc|Mac|d')"
-_WORD = r"[A-ZÀ-ÖØ-ÞŚŠŁŻČĆ][a-zà-öø-ÿœřńśšłżčćğ]+(?:[-'’][A-ZÀ-Ö][a-zà-öø-ÿ]+)*|O['’][A-Z][a-z]+|M(?:a)?c[A-Z][a-z]+|D['’][A-Z][a-z]+"
+_PARTICLE = (
+    r"(?:van der|van den|van de|von der|de la|de los|del|van|von|de|da|di|le|la|el|al|bin|ten|ter|zu|O'|Mc|Mac|d')"
+)
+_WORD = r"[A-ZÀ-ÖØ-ÞŚŠŁŻČĆ][a-zà-öø-ÿœřńśšłżčćğ]+(?:[-'’][A-ZÀ-Ö][a-zà-öø-ÿ]+)*|O['’][A-Z][a-z]+|M(?:a)?c[A-Z][a-z]+|D['’][A-Z][a-z]+"  # noqa: E501
 _NAME = re.compile(rf"(?<![\w@.])((?:{_WORD})(?: (?:[A-Z]\. )?(?:{_PARTICLE} )?(?:{_WORD})){{0,2}})(?![\w@])")
-_TITLE = re.compile(r"^(?:Mr|Mrs|Ms|Dr|Prof|Herrn?|Frau|Monsieur|Madame|Señora?|Sr|Sra|Mevrouw|Meneer|Dhr|Mevr|M|Mme)\.? ")
+_TITLE = re.compile(
+    r"^(?:Mr|Mrs|Ms|Dr|Prof|Herrn?|Frau|Monsieur|Madame|Señora?|Sr|Sra|Mevrouw|Meneer|Dhr|Mevr|M|Mme)\.? "
+)
 
 
-_GERMAN = re.compile(r"\b(?:der|die|das|den|dem|ein|eine|einen|ist|sind|und|nicht|wir|ich|sie|mit|für|auf|von|zu|hat|haben|bei|bitte|wird|nur|auch|aus)\b")
+_GERMAN = re.compile(
+    r"\b(?:der|die|das|den|dem|ein|eine|einen|ist|sind|und|nicht|wir|ich|sie|mit|für|auf|von|zu|hat|haben|bei|bitte|wird|nur|auch|aus)\b"
+)
 _HONORIFIC = re.compile(r"(?:Herrn?|Frau|Kollegin|Kollege|Kollegen) $")
 
 
@@ -27,18 +33,32 @@ class Names:
         self._not_names = not_names
 
     def find(self, text: str) -> list[str]:
-        """Names in reading order, without titles; a lone first word of a sentence counts only when it is no common word."""
+        """Names in reading order, without titles; a lone first word of a sentence counts only when it is no common word."""  # noqa: E501
         found: list[str] = []
         nouns_are_capital = len(_GERMAN.findall(text)) >= 2
         for match in _NAME.finditer(text):
             words = match[1].split(" ")
-            starts = match.start() == 0 or text[: match.start()].rstrip()[-1:] in {".", "!", "?", ":", '"', "\n", "-", "•"}
+            starts = match.start() == 0 or text[: match.start()].rstrip()[-1:] in {
+                ".",
+                "!",
+                "?",
+                ":",
+                '"',
+                "\n",
+                "-",
+                "•",
+            }
             while words and self._is_no_name(words[0], starts):
                 words.pop(0)
                 starts = False
             while words and self._is_no_name(words[-1], False):
                 words.pop()
-            if nouns_are_capital and len(words) == 1 and not _HONORIFIC.search(text[: match.start()]) and not match[1].startswith(("Herr", "Frau")):
+            if (
+                nouns_are_capital
+                and len(words) == 1
+                and not _HONORIFIC.search(text[: match.start()])
+                and not match[1].startswith(("Herr", "Frau"))
+            ):
                 continue
             name = " ".join(words)
             name = _TITLE.sub("", name)
@@ -70,5 +90,5 @@ _NEVER = frozenset(
     teams zoom outlook google microsoft linkedin slack email mail
     since after before while when if as although because once until for with by in on at of per via yet still just maybe perhaps actually honestly frankly unfortunately sadly currently recently
     let ask talk speak contact call reach try meet see note fyi ps
-    """.split()
+    """.split()  # noqa: E501, SIM905
 )

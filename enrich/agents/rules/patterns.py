@@ -2,7 +2,7 @@
 
 A pattern is written `MONEY ~6 FROZEN`: a class (capitals) or literal words (`we|our`, `sign*`, `as_of_now`), then the next
 within so many tokens (two when nothing is said), never across a clause break.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

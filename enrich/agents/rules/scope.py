@@ -66,7 +66,19 @@ class Grammar:
         if "?" in tagged.tokens[-3:]:
             return True
         first = 0
-        while first < len(tagged.tokens) and tagged.tokens[first] in {"and", "so", "also", "ok", "und", "et", "y", "en", ",", "well", "but"}:
+        while first < len(tagged.tokens) and tagged.tokens[first] in {
+            "and",
+            "so",
+            "also",
+            "ok",
+            "und",
+            "et",
+            "y",
+            "en",
+            ",",
+            "well",
+            "but",
+        }:
             first += 1
         for start, end in tagged.places.get(self.question_starts, ()):
             if start == first:
@@ -84,7 +96,9 @@ class Grammar:
             is_negated=self._is_negated(match, tagged, scope_start, clause_end),
             is_hypothetical=self._is_hypothetical(match, tagged, clause_start),
             is_past=self._is_past(tagged, clause_start, clause_end),
-            is_third_party=self._within(self.third_party, tagged, max(clause_start, match.start - THIRD_PARTY_REACH), match.end),
+            is_third_party=self._within(
+                self.third_party, tagged, max(clause_start, match.start - THIRD_PARTY_REACH), match.end
+            ),
         )
 
     def _scope_start(self, start: int, clause_start: int, tagged: Tagged) -> int:
@@ -102,7 +116,9 @@ class Grammar:
         if tagged.mask >> self.negation & 1:
             harmless = [*tagged.places.get(self.no_negation, ()), *match.taken]
             for start, end in tagged.places[self.negation]:
-                if max(begin, match.start - NEGATION_REACH) <= start < match.end and not any(a <= start and end <= b for a, b in harmless):
+                if max(begin, match.start - NEGATION_REACH) <= start < match.end and not any(
+                    a <= start and end <= b for a, b in harmless
+                ):
                     return True
         if tagged.mask >> self.negation_after & 1:
             comma = next((at for at in range(match.end, clause_end) if tagged.tokens[at] == ","), clause_end)
@@ -116,12 +132,15 @@ class Grammar:
     def _is_hypothetical(self, match: Match, tagged: Tagged, clause_start: int) -> bool:
         if tagged.mask >> self.hypothesis & 1:
             for start, end in tagged.places[self.hypothesis]:
-                if clause_start <= start < match.end and not any(a <= start and end <= b for a, b in match.taken):
-                    if "," not in tagged.tokens[end : match.start] or end > match.start:
-                        return True
+                reaches = "," not in tagged.tokens[end : match.start] or end > match.start
+                is_taken = any(a <= start and end <= b for a, b in match.taken)
+                if reaches and not is_taken and clause_start <= start < match.end:
+                    return True
         if tagged.mask >> self.modal & 1:
             for start, end in tagged.places[self.modal]:
-                if max(clause_start, match.start - MODAL_REACH) <= start < match.end and not any(a <= start and end <= b for a, b in match.taken):
+                if max(clause_start, match.start - MODAL_REACH) <= start < match.end and not any(
+                    a <= start and end <= b for a, b in match.taken
+                ):
                     return True
         return False
 
@@ -135,6 +154,6 @@ class Grammar:
 
 
 _INVERTED = frozenset(
-    "do does did is are was were can could would will shall should has have had much many long often soon about if kostet kosten ist sind viel viele lange oft schnell hoch groß"
+    "do does did is are was were can could would will shall should has have had much many long often soon about if kostet kosten ist sind viel viele lange oft schnell hoch groß"  # noqa: E501, SIM905
     " est sont coûte coute cuesta cuestan es son es-el kost kosten is zijn veel".split()
 )

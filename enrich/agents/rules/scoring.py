@@ -1,4 +1,4 @@
-"""`icp_fit`, `lead_quality` and `churn_revisit` by rules: levels from fields, facts and policy lists, and the reason."""
+"""`icp_fit`, `lead_quality` and `churn_revisit` by rules: levels from fields, facts and policy lists, and the reason."""  # noqa: E501
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def latest(facts: Sequence[FactLine], *predicates: str, affirmed: bool = True) -
     return max(fit, key=lambda fact: fact.day, default=None)
 
 
-# --- icp_fit -----------------------------------------------------------------------------------------------------------
+# --- icp_fit -----------------------------------------------------------------------------------------------------------  # noqa: E501
 
 
 def icp_fit(context: Context, policy: Policy, titles: Mapping[str, Any], writer: Writer) -> Answer:
@@ -49,7 +49,13 @@ def icp_fit(context: Context, policy: Policy, titles: Mapping[str, Any], writer:
         key = "gone" if why.predicate == "champion_left" else champion["level"]
         phrase = writer.phrases["icp_fit"].get(f"champion.{key}")
         reason.append(writer.sentence(phrase, writer.about(why), [why.id]) if phrase else None)
-    return {"industry_fit": industry, "size_fit": size, "region_fit": region, "champion": champion, "reason": _sentences(*reason)}
+    return {
+        "industry_fit": industry,
+        "size_fit": size,
+        "region_fit": region,
+        "champion": champion,
+        "reason": _sentences(*reason),
+    }
 
 
 def _industry(context: Context, policy: Policy, titles: Mapping[str, Any]) -> tuple[Answer, str]:
@@ -58,7 +64,14 @@ def _industry(context: Context, policy: Policy, titles: Mapping[str, Any]) -> tu
     if not value:
         source = "account.description"
         description = fold(context.get(source))
-        value = next((code for code, words in titles["industry_words"].items() if any(_has(description, word) for word in words)), "")
+        value = next(
+            (
+                code
+                for code, words in titles["industry_words"].items()
+                if any(_has(description, word) for word in words)
+            ),
+            "",
+        )
     if not value:
         return _UNKNOWN, ""
     code = re.sub(r"[^A-Z0-9]+", "_", value.upper()).strip("_")
@@ -112,7 +125,11 @@ def _champion(context: Context) -> tuple[Answer, FactLine | None]:
         return _level("active", active.id), active
     if left is not None:
         return _level("none", left.id), left
-    liked = [fact for fact in facts if fact.predicate == "product_feedback" and fact.value == "positive" and fact.polarity == "affirmed"]
+    liked = [
+        fact
+        for fact in facts
+        if fact.predicate == "product_feedback" and fact.value == "positive" and fact.polarity == "affirmed"
+    ]
     hint = latest(liked, "product_feedback") or latest([fact for fact in facts if fact.side != "ours"], "referral")
     if hint is not None:
         return _level("possible", hint.id), hint
@@ -120,7 +137,13 @@ def _champion(context: Context) -> tuple[Answer, FactLine | None]:
 
 
 def _firmographic_sentence(
-    context: Context, industry: Answer, industry_name: str, size: Answer, employees: int | None, region: Answer, writer: Writer
+    context: Context,
+    industry: Answer,
+    industry_name: str,
+    size: Answer,
+    employees: int | None,
+    region: Answer,
+    writer: Writer,
 ) -> Answer | None:
     phrases = writer.phrases["icp_fit"]
     parts: list[str] = []
@@ -149,7 +172,7 @@ def _firmographic_sentence(
     return writer.sentence(text, values, ids)
 
 
-# --- lead_quality ------------------------------------------------------------------------------------------------------
+# --- lead_quality ------------------------------------------------------------------------------------------------------  # noqa: E501
 
 
 def lead_quality(context: Context, policy: Policy, titles: Mapping[str, Any], writer: Writer) -> Answer:
@@ -165,7 +188,13 @@ def lead_quality(context: Context, policy: Policy, titles: Mapping[str, Any], wr
         key = "champion" if why.predicate == "champion" else why.value
         reason.append(writer.sentence(phrases[key], writer.about(why), [why.id]) if key in phrases else None)
     if len(_sentences(*reason)) < 2:
-        asked = latest([fact for fact in context.facts if fact.side == "theirs" and fact is not why], "meeting_asked", "pricing_asked", "budget", "timeline")
+        asked = latest(
+            [fact for fact in context.facts if fact.side == "theirs" and fact is not why],
+            "meeting_asked",
+            "pricing_asked",
+            "budget",
+            "timeline",
+        )
         reason.append(writer.said(asked) if asked is not None else None)
     return {
         "persona": persona,
@@ -200,7 +229,9 @@ def _function(words: str, policy: Policy, titles: Mapping[str, Any]) -> str:
     return "adjacent" if found & set(policy.icp.functions.adjacent) else "other"
 
 
-def _persona(context: Context, words: str, seniority: str, function: str, titles: Mapping[str, Any]) -> tuple[Answer, FactLine | None]:
+def _persona(
+    context: Context, words: str, seniority: str, function: str, titles: Mapping[str, Any]
+) -> tuple[Answer, FactLine | None]:
     own = [fact for fact in context.facts if fact.side != "ours"]
     authority = latest(own, "authority")
     champion = latest(own, "champion")
@@ -210,7 +241,11 @@ def _persona(context: Context, words: str, seniority: str, function: str, titles
             return _level("decision_maker", authority.id, *title), authority
         if authority.value == "not_involved":
             return _level("gatekeeper", authority.id, *title), authority
-        level = "champion" if champion is not None or (function == "core" and seniority in ("director", "vp", "c_level")) else "influencer"
+        level = (
+            "champion"
+            if champion is not None or (function == "core" and seniority in ("director", "vp", "c_level"))
+            else "influencer"
+        )
         return _level(level, authority.id, *title), authority
     if champion is not None and champion.value == "self":
         level = "decision_maker" if seniority in ("c_level", "vp") and function == "core" else "champion"
@@ -220,8 +255,20 @@ def _persona(context: Context, words: str, seniority: str, function: str, titles
     if any(_has(words, entry) for entry in titles["gatekeepers"]):
         return _level("gatekeeper", *title), None
     by_title = {
-        "core": {"c_level": "decision_maker", "vp": "decision_maker", "director": "champion", "manager": "champion", "individual": "influencer"},
-        "adjacent": {"c_level": "decision_maker", "vp": "influencer", "director": "influencer", "manager": "influencer", "individual": "influencer"},
+        "core": {
+            "c_level": "decision_maker",
+            "vp": "decision_maker",
+            "director": "champion",
+            "manager": "champion",
+            "individual": "influencer",
+        },
+        "adjacent": {
+            "c_level": "decision_maker",
+            "vp": "influencer",
+            "director": "influencer",
+            "manager": "influencer",
+            "individual": "influencer",
+        },
         "other": {"c_level": "influencer", "vp": "influencer", "director": "influencer"},
     }
     level = by_title.get(function, {}).get(seniority)
@@ -233,13 +280,19 @@ def _title_sentence(title: str, function: str, writer: Writer) -> Answer | None:
     return writer.sentence(phrase, {"title": title}, ["contact.job_title"]) if title and phrase else None
 
 
-# --- churn_revisit -----------------------------------------------------------------------------------------------------
+# --- churn_revisit -----------------------------------------------------------------------------------------------------  # noqa: E501
 
 
 def churn_revisit(context: Context, writer: Writer) -> Answer:
     """The state of a lost customer's budget, and what else to know before going back."""
-    theirs = [fact for fact in context.facts if fact.side == "theirs"] or [fact for fact in context.facts if fact.side == "unknown"]
-    budgets = sorted((fact for fact in theirs if fact.predicate == "budget" and fact.polarity == "affirmed"), key=lambda fact: fact.day, reverse=True)
+    theirs = [fact for fact in context.facts if fact.side == "theirs"] or [
+        fact for fact in context.facts if fact.side == "unknown"
+    ]
+    budgets = sorted(
+        (fact for fact in theirs if fact.predicate == "budget" and fact.polarity == "affirmed"),
+        key=lambda fact: fact.day,
+        reverse=True,
+    )
     phrases = writer.phrases["churn_revisit"]
     reason: list[Answer | None] = []
     budget = _UNKNOWN
@@ -252,7 +305,9 @@ def churn_revisit(context: Context, writer: Writer) -> Answer:
         if earlier is not None:
             values = {"before_day": long_date(earlier.day), "topic": writer.topic(earlier)}
             reason.append(writer.sentence(phrases["before"], values, [earlier.id]))
-    other = latest(theirs, "renewal_risk", "champion", "champion_left", "product_feedback", "competitor", "timeline", "objection")
+    other = latest(
+        theirs, "renewal_risk", "champion", "champion_left", "product_feedback", "competitor", "timeline", "objection"
+    )
     left = _left_sentence(context, writer) if context.facts else None
     reason += [left, writer.said(other) if other is not None else None]
     return {"budget": budget, "reason": _sentences(*reason)[:3]}
@@ -267,7 +322,9 @@ def _left_sentence(context: Context, writer: Writer) -> Answer | None:
     phrases = writer.phrases["churn_revisit"]
     why = context.get("account.churn_reason")
     if why:
-        found = writer.sentence(phrases["left"], {"churned_on": day, "reason": why}, ["account.churned_on", "account.churn_reason"])
+        found = writer.sentence(
+            phrases["left"], {"churned_on": day, "reason": why}, ["account.churned_on", "account.churn_reason"]
+        )
         if found is not None:
             return found
     return writer.sentence(phrases["left_no_reason"], {"churned_on": day}, ["account.churned_on"])

@@ -3,7 +3,7 @@
 A word is looked up once per process (people repeat themselves), so tagging costs one dictionary access per token; a rule
 is only tried when every class it needs stands in the sentence. That replaces one huge pre-filter expression, which in
 Python costs a hundred times more per character.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -132,7 +132,9 @@ class Tagger:
             if not words:
                 raise ValueError(f"`{entry}` holds no word")
             common = sum(word in _COMMON for word in words) / len(words)
-            self.weights[number] = self.weights.get(number, 0.0) + (100.0 if common == 1 and len(words) == 1 else 1.0 if len(words) == 1 else 0.3)
+            self.weights[number] = self.weights.get(number, 0.0) + (
+                100.0 if common == 1 and len(words) == 1 else 1.0 if len(words) == 1 else 0.3
+            )
             self._vocabulary.update(word for word in words if len(word) >= _TYPO_LENGTH and word.isalpha())
             if len(words) == 1:
                 word = words[0]
@@ -152,10 +154,8 @@ class Tagger:
         return [known.get(word) or self._correct(word) for word in tokens]
 
     def _correct(self, word: str) -> str:
-        found = word
-        if len(word) >= _TYPO_LENGTH - 1 and word.isalpha() and word not in self._vocabulary and word not in COMMON_OPENERS:
-            if not any(word.startswith(prefix) for prefix in self._stems()):
-                found = self._mend(word)
+        is_known = word in self._vocabulary or word in COMMON_OPENERS or word.startswith(self._stems())
+        found = self._mend(word) if len(word) >= _TYPO_LENGTH - 1 and word.isalpha() and not is_known else word
         if len(self._corrected) < 200_000:
             self._corrected[word] = found
         return found
@@ -172,7 +172,11 @@ class Tagger:
             return self._without_one[word]
         for at in range(1, len(word)):
             shorter = word[:at] + word[at + 1 :]
-            if shorter in self._vocabulary and len(shorter) >= _TYPO_LENGTH and (at < len(word) - 1 or word[-1] == word[-2]):
+            if (
+                shorter in self._vocabulary
+                and len(shorter) >= _TYPO_LENGTH
+                and (at < len(word) - 1 or word[-1] == word[-2])
+            ):
                 return shorter
             swapped = word[:at] + word[at : at + 2][::-1] + word[at + 2 :]
             if swapped in self._vocabulary:
@@ -211,7 +215,9 @@ class Tagger:
         """Which classes occur: what `tag` would say, at a third of its cost."""
         return self._scan(tokens)[2]
 
-    def _scan(self, tokens: list[str]) -> tuple[list[tuple[int, tuple[int, ...], tuple[_Node, ...]]], list[tuple[int, int, tuple[int, ...]]], int]:
+    def _scan(
+        self, tokens: list[str]
+    ) -> tuple[list[tuple[int, tuple[int, ...], tuple[_Node, ...]]], list[tuple[int, int, tuple[int, ...]]], int]:
         cache = self._cache
         entries = [cache.get(word) or self._look_up(word) for word in tokens]
         phrases: list[tuple[int, int, tuple[int, ...]]] = []
@@ -244,10 +250,10 @@ class Tagger:
 
 _TYPO_LENGTH = 6  # shorter words are one letter away from too many others
 _COMMON = frozenset(
-    "i you he she it we they me us him her them my your our their this that these those the a an is are was were be been am do does did have has had will would can could"
-    " should may might must not no and or but if so as at by for from in into of on to up with about after all also any because before even here how just like more most new now"
-    " only other out over see some still than then there time very want way what when where which who why work year need get go make know think use good one two send let please thanks"
-    " der die das ein eine und ist sind wir sie ich nicht mit von zu auf für im in den dem haben hat wird werden le la les un une et est nous vous je pas de du des en à que qui"
+    "i you he she it we they me us him her them my your our their this that these those the a an is are was were be been am do does did have has had will would can could"  # noqa: E501, SIM905
+    " should may might must not no and or but if so as at by for from in into of on to up with about after all also any because before even here how just like more most new now"  # noqa: E501
+    " only other out over see some still than then there time very want way what when where which who why work year need get go make know think use good one two send let please thanks"  # noqa: E501
+    " der die das ein eine und ist sind wir sie ich nicht mit von zu auf für im in den dem haben hat wird werden le la les un une et est nous vous je pas de du des en à que qui"  # noqa: E501
     " el los las y es no por para con se una lo su de het een en is wij niet van voor te dat op zijn".split()
 )
 

@@ -11,7 +11,21 @@ from enrich import evidence
 from enrich.context import FactLine
 from enrich.evidence import Shown
 
-_MONTHS = ("", "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
+_MONTHS = (
+    "",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 QUOTE_CHARS = 170
 _SPACE = re.compile(r"\s+")
 
@@ -49,7 +63,9 @@ class Writer:
         competitors: Normalised alias to name, as the evidence check wants it.
     """
 
-    def __init__(self, phrases: Mapping[str, Any], shown: Mapping[str, Shown], company: str, competitors: Mapping[str, str]) -> None:
+    def __init__(
+        self, phrases: Mapping[str, Any], shown: Mapping[str, Shown], company: str, competitors: Mapping[str, str]
+    ) -> None:
         self.phrases = phrases
         self._shown = shown
         self._company = company
@@ -58,7 +74,12 @@ class Writer:
     def topic(self, fact: FactLine) -> str:
         """How the fact's subject is called."""
         topics = self.phrases["topics"]
-        return topics.get(f"{fact.predicate}.{fact.value}") or topics.get(fact.value) or topics.get(fact.predicate) or fact.predicate.replace("_", " ")
+        return (
+            topics.get(f"{fact.predicate}.{fact.value}")
+            or topics.get(fact.value)
+            or topics.get(fact.predicate)
+            or fact.predicate.replace("_", " ")
+        )
 
     def about(self, fact: FactLine, **more: str) -> dict[str, str]:
         """What a phrase about a fact may mention."""
@@ -92,11 +113,12 @@ class Writer:
         cited = [self._shown[item] for item in ids if item in self._shown]
         for text in (phrase, _without_quote(phrase)):
             filled = _SPACE.sub(" ", text.format(**values)).strip()
-            if not filled.endswith(("?", "!", ".", "”", "…")):
+            if not filled.endswith(("?", "!", ".", "”", "…")) or (filled.endswith("”") and filled[-2] not in ".!?…"):
                 filled += "."
-            elif filled.endswith("”") and filled[-2] not in ".!?…":
-                filled += "."
-            if evidence.problem_of(filled, cited, always_known=(self._company,), theirs_to_name=self._competitors) is None:
+            if (
+                evidence.problem_of(filled, cited, always_known=(self._company,), theirs_to_name=self._competitors)
+                is None
+            ):
                 return {"text": filled, "evidence": [item.id for item in cited]}
         return None
 

@@ -19,4 +19,6 @@ class Output(OutputModel):
     questions: list[SentenceOutput]
 
     def to_answer(self) -> ParsedAnswer:
-        return ParsedAnswer(sentences=tuple(chain.from_iterable(sentences(name, getattr(self, name)) for name in SECTIONS)))
+        return ParsedAnswer(
+            sentences=tuple(chain.from_iterable(sentences(name, getattr(self, name)) for name in SECTIONS))
+        )

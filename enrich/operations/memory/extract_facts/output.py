@@ -25,4 +25,8 @@ class Output(OutputModel):
     facts: list[FactOutput]
 
     def to_answer(self) -> ParsedAnswer:
-        return ParsedAnswer(facts=tuple(ParsedFact(item.predicate, item.value, item.polarity, item.date, item.span) for item in self.facts))
+        return ParsedAnswer(
+            facts=tuple(
+                ParsedFact(item.predicate, item.value, item.polarity, item.date, item.span) for item in self.facts
+            )
+        )

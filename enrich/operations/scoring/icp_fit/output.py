@@ -13,5 +13,7 @@ class Output(OutputModel):
     reason: list[SentenceOutput]
 
     def to_answer(self) -> ParsedAnswer:
-        levels = {name: judgement(getattr(self, name)) for name in ("industry_fit", "size_fit", "region_fit", "champion")}
+        levels = {
+            name: judgement(getattr(self, name)) for name in ("industry_fit", "size_fit", "region_fit", "champion")
+        }
         return ParsedAnswer(judgements=levels, sentences=sentences("reason", self.reason))
