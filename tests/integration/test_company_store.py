@@ -67,7 +67,8 @@ def test_a_day_changes_its_share_of_contacts_and_says_so_in_the_truth(written: P
         arrived = {
             str(row[0]): (row[1], row[2])
             for row in store.connection.execute(
-                "select id, json_extract(properties, '$.hs_email_text'), created_at from objects where object_type = 'emails' and created_at > ?",
+                "select id, json_extract(properties, '$.hs_email_text'), created_at from objects"
+                " where object_type = 'emails' and created_at > ?",
                 (newest,),
             )
         }
@@ -82,7 +83,8 @@ def test_a_day_changes_its_share_of_contacts_and_says_so_in_the_truth(written: P
     with duckdb.connect(str(truth), read_only=True) as connection:
         new = connection.execute("select document_id, quote from truth_facts offset ?", [facts_before]).fetchall()
         doubled = connection.execute(
-            "select count(*) from (select company_id from truth_facts where predicate = 'budget' and is_current group by company_id having count(*) > 1)"
+            "select count(*) from (select company_id from truth_facts where predicate = 'budget' and is_current"
+            " group by company_id having count(*) > 1)"
         ).fetchone()
     assert new
     assert doubled == (0,)
