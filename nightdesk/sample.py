@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -92,6 +93,7 @@ def served(folder: Path, port: int = PORT) -> Iterator[str]:
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "nightdesk", "sandbox", "serve", "--port", str(port)],
+            env=os.environ | {"NIGHTDESK_DATA_DIR": str(folder.parent)},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -164,10 +164,16 @@ def demo(
 def evaluate(
     contacts: Annotated[int, typer.Option(min=100, help="Size of the sample company that is judged.")] = 2000,
     seed: Annotated[int, typer.Option(help="A seed nobody tuned on.")] = 2027,
-    folder: Annotated[Path, typer.Option(help="Where the evaluation keeps its data.")] = Path("data/eval"),
+    folder: Annotated[Path, typer.Option(help="Where the evaluation keeps its data and its report.")] = Path(
+        "data/eval"
+    ),
+    reuse: Annotated[Path | None, typer.Option(help="Judge this finished data directory (data/demo) instead.")] = None,
 ) -> None:
     """How good the agent is: precision, recall and ranking against the sample company's truth."""
     from nightdesk.cli.common import console
-    from sandbox.evaluation.report import run
+    from sandbox.evaluation import report
 
-    run(console(), contacts=contacts, seed=seed, folder=folder)
+    if reuse is not None:
+        report.reuse(console(), data_dir=reuse, folder=folder)
+    else:
+        report.run(console(), contacts=contacts, seed=seed, folder=folder)
