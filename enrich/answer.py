@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,21 +17,20 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from enrich import context as contexts
-from enrich import evidence, spans
+from enrich import evidence, fact_rules, spans
 from enrich.context import Context, Polarity, Side
 from enrich.evidence import EvidenceKind, Shown
+from enrich.fact_rules import printable
 
 if TYPE_CHECKING:
     from enrich.registry import JudgementSpec, Operation
     from nightdesk.policy.load import Policy
-    from nightdesk.policy.models import Predicate
 
 ItemKind = Literal["judgement", "sentence", "fact"]
 Outcome = Literal["enriched", "insufficient_data", "rejected"]
 
 MAX_ANSWER_CHARS = 400_000
 MAX_REJECTION_CHARS = 500
-FACT_DATE_YEARS = 3  # a remark that speaks of a day further away than this was misread
 
 # --- what an agent says ------------------------------------------------------------------------------------------------  # noqa: E501
 
@@ -204,14 +202,6 @@ class _Rejections:
         position = self._next.get((kind, key), 0)
         self._next[kind, key] = position + 1
         self.items.append(Rejection(kind, key, position, printable(body)[:MAX_REJECTION_CHARS], reason))
-
-
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    """Text that is safe to store and show: control, direction and broken characters become U+FFFD."""
-    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 # --- the check ----------------------------------------------------------------------------------------------------------  # noqa: E501
@@ -400,8 +390,8 @@ def _facts(
         elif predicate.speaker == "ours" and span.side != "ours":
             problem = "only our own words count for this predicate"
         else:
-            problem = _value_problem(fact, predicate, span.text, policy) or _fact_date_problem(
-                fact, span.text, document_day
+            problem = fact_rules.problem_of(
+                fact.predicate, fact.value, fact.date, predicate, span.text, document_day, policy
             )
         if problem is not None or span is None:
             rejections.add("fact", printable(fact.predicate)[:40], body, problem or "cites a span that was not shown")
@@ -428,69 +418,6 @@ def _facts(
         )
         citations.append(EvidenceItem("fact", fact_id, 0, "span", f"{record_id}#{span.start}-{span.end}", span.text))
     return tuple(kept.values())
-
-
-_MONTH = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])", re.ASCII)
-_DIGITS = re.compile(r"[1-9]\d{0,8}", re.ASCII)
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-
-
-def _value_problem(fact: ParsedFact, predicate: Predicate, text: str, policy: Policy) -> str | None:
-    value = fact.value
-    match predicate.value:
-        case "enum":
-            return None if value in predicate.values else "no such value"
-        case "yes":
-            return None if value == "yes" else "the value can only be `yes`"
-        case "month":
-            if not _MONTH.fullmatch(value):
-                return "not a month"
-            return None if evidence.names_a_time(text) else "the span names no time"
-        case "number":
-            if not _DIGITS.fullmatch(value):
-                return "not a number"
-            return None if evidence.number_in(value, text) else "the number is not in the span"
-        case "date":
-            if value == "unknown":
-                return None
-            if _parse_day(value) is None:
-                return "not a day"
-            return None if evidence.names_a_time(text) else "the span names no time"
-        case "name":
-            return _name_problem(fact.predicate, value, text, policy)
-
-
-def _name_problem(predicate: str, value: str, text: str, policy: Policy) -> str | None:
-    if predicate == "competitor":
-        known = {item.name: (item.name, *item.also) for item in policy.competitors.competitors}
-        if value not in known:
-            return "not a competitor we listen for"
-        return None if any(evidence.phrase_in(alias, text) for alias in known[value]) else "the name is not in the span"
-    if predicate == "tech_in_use" and value not in policy.icp.tech_in_use:
-        return "not a system we listen for"
-    if not 0 < len(value) <= 80 or printable(value) != value or "\n" in value:
-        return "not a name"
-    return None if evidence.phrase_in(value, text) else "the name is not in the span"
-
-
-def _parse_day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
-    except ValueError:
-        return None
-
-
-def _fact_date_problem(fact: ParsedFact, text: str, document_day: date) -> str | None:
-    days = [fact.date] if fact.date else []
-    if _DAY.fullmatch(fact.value) or _MONTH.fullmatch(fact.value):
-        days.append(fact.value if len(fact.value) == 10 else f"{fact.value}-01")
-    for text_day in days:
-        day = _parse_day(text_day)
-        if day is None:
-            return "not a day"
-        if abs((day - document_day).days) > FACT_DATE_YEARS * 366:
-            return f"more than {FACT_DATE_YEARS} years from the document"
-    return None if not fact.date or evidence.names_a_time(text) else "the span names no time"
 
 
 def _unique(ids: Iterable[str]) -> list[str]:
