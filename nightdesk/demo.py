@@ -26,6 +26,7 @@ NIGHTDESK_AS_OF={as_of}
 NIGHTDESK_AGENT=rules
 """
 _WRITTEN_BY_DEMO = _ENV.splitlines()[0]
+_TITLES = ("The first night", "A second night, nothing new", "A third night, after 10 % of the contacts changed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +63,24 @@ def run(out: Console, *, contacts: int, seed: int, nights: int, folder: Path) ->
     made = sample.make(read.sandbox, contacts=contacts, seed=seed, force=False)
     out.print(f"  made in {time.monotonic() - began:.0f} s: " + ", ".join(f"{n:,} {name}" for name, n in made.items()))
     done: list[Timed] = []
-    with sample.served(read.sandbox):
-        project = prepare.project(project_folder, read, system_clock)
-        set_up_properties(project)
-        agent = agents.make(project)
-        titles = ["The first night", "A second night, nothing new", "A third night, after 10 % of the contacts changed"]
-        for number, title in enumerate(titles[:nights]):
-            if number == 2:
-                changed = sample.change(read.sandbox, share=0.10, seed=seed)
-                out.print("A day passed: " + ", ".join(f"{n:,} {name}" for name, n in changed.items()))
-            out.print(f"{title}: load, curate, enrich, plan")
+    project = prepare.project(project_folder, read, system_clock)
+    agent = agents.make(project)
+    for number, title in enumerate(_TITLES[:nights]):
+        if number == 2:
+            # While nobody serves it: the CRM's clock moves on to that day's evening.
+            changed = sample.change(read.sandbox, share=0.10, seed=seed)
+            out.print("A day passed: " + ", ".join(f"{n:,} {name}" for name, n in changed.items()))
+        out.print(f"{title}: load, curate, enrich, plan")
+        with sample.served(read.sandbox):
+            if number == 0:
+                set_up_properties(project)
             began = time.monotonic()
             with progress_line(out) as progress:
                 night = refresh(project, agent=agent, clock=system_clock, progress=progress)
             done.append(Timed(title, night, time.monotonic() - began))
-            parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in night.seconds.items())
-            asked = sum(drain.asked for drain in night.drains)
-            out.print(f"  {done[-1].seconds:.0f} s ({parts}); the agent was asked {asked:,} times")
+        parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in night.seconds.items())
+        asked = sum(drain.asked for drain in night.drains)
+        out.print(f"  {done[-1].seconds:.0f} s ({parts}); the agent was asked {asked:,} times")
     note = _write_env(project_folder, read)
     out.print()
     out.print(morning.morning(project, done[-1].night.run_id))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -44,10 +45,19 @@ def make(folder: Path, *, contacts: int, seed: int, force: bool) -> Mapping[str,
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    counts = company.write(company.generate(contacts=contacts, seed=seed, as_of=TODAY), fresh)
+    company.write(company.generate(contacts=contacts, seed=seed, as_of=TODAY), fresh)
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
-    return counts
+    return _live_records(folder / STORE)
+
+
+def _live_records(store: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(store)) as connection:
+        return dict(
+            connection.execute(
+                "select object_type, count(*) from objects where archived_at is null and merged_into is null group by 1"
+            ).fetchall()
+        )
 
 
 def serve_forever(folder: Path, *, port: int, requests_per_10s: int, on_start: Callable[[str], None]) -> None:
@@ -129,7 +139,8 @@ def change(folder: Path, *, share: float, seed: int) -> Mapping[str, int]:
         raise NightdeskError(
             "There is no sample company yet", where=str(folder), todo="Make one with `nightdesk sandbox generate`."
         )
-    return company.change(folder / STORE, folder / TRUTH, share=share, seed=seed)
+    changed = company.change(folder / STORE, folder / TRUTH, share=share, seed=seed)
+    return {**changed.contacts, "new emails": changed.emails}
 
 
 def _listening(port: int) -> bool:
