@@ -367,14 +367,20 @@ def _end_standing(con: duckdb.DuckDBPyConnection, header: Header, run: str, cloc
     )
     con.execute(
         """
-        insert into op_results (apply_run_id, op_id, result, message, recorded_at)
-        select ?, op_id, case standing when 'done' then 'already_there' else standing end,
+        insert into op_results (apply_run_id, op_id, result, crm_before, crm_after, message, recorded_at)
+        select ?, op_id, case standing when 'done' then 'already_there' else standing end, crm_before, crm_after,
             case standing
                 when 'done' then 'written by an earlier apply of this plan' when 'denied' then deciding_rule
             end, ?
         from standing
+        left join (
+            select op_id, op_results.crm_before, op_results.crm_after
+            from op_results inner join apply_runs using (apply_run_id)
+            where plan_id = ? and result in ('applied', 'already_there')
+            qualify row_number() over (partition by op_id order by op_results.recorded_at) = 1
+        ) as earlier using (op_id)
         """,
-        [run, now],
+        [run, now, header.plan_id],
     )
 
 

@@ -345,7 +345,7 @@ def _summary(
         created_at=utc(header["created_at"]),
         expires_at=utc(header["expires_at"]),
         rolls_back=header["rolls_back_run_id"],
-        left_out=dict(left_out or {}),
+        left_out={reason: number for reason, number in (left_out or {}).items() if number},
         is_new=is_new,
     )
 

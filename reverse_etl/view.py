@@ -56,7 +56,7 @@ def chosen(plan: Plan, select: Selection, limit: int | None = None) -> tuple[lis
             most = int(limit)
             sql = (
                 f"select * from ops where {where} qualify {turn} <= {most} "
-                f"order by {turn}, object_type, property limit {most}"
+                f"order by {turn}, decision = 'denied', object_type, property limit {most}"
             )
         else:
             sql = f"select * from ops where {where} order by {order}"
@@ -200,9 +200,10 @@ def _next_step(summary: PlanSummary) -> RenderableType:
 
     decisions = summary.counts.get("decision", {})
     if summary.exit_code == 3:
-        what = f"{decisions.get('require_approval', 0):,} wait for a person: nightdesk approve {summary.plan_id}"
+        waiting = decisions.get("require_approval", 0)
+        what = f"{waiting:,} wait for a person: nightdesk approve {summary.plan_id} --all (or --select)"
     elif summary.exit_code == 2:
-        what = f"{decisions.get('auto', 0):,} may be written: nightdesk apply {summary.plan_id}"
+        what = f"{decisions.get('auto', 0):,} may be written: nightdesk apply {summary.plan_id} --execute"
     else:
         what = "Nothing here may be written."
     return Text("\n" + what, style="bold")

@@ -82,7 +82,8 @@ def story(
                 todo="Check the field's name, or look at `nightdesk review --select record:...`.",
             )
         writes = [entry for op in ops for entry in _writes(con, op)]
-        last = next((w for w in writes if w["result"] in ("applied", "altered", "already_there")), None)
+        wrote = [w for w in writes if w["result"] in ("applied", "altered")]
+        last = next(iter(wrote), None) or next((w for w in writes if w["result"] == "already_there"), None)
         # The story is that of the value in the CRM: the newest operation that was written, else the newest proposed.
         told = next(
             (op for op in ops if last and op["plan_id"] == last["plan_id"] and op["op_id"] == last["op_id"]), ops[0]
@@ -100,7 +101,9 @@ def story(
             "answer": _answer(con, told["answer_id"]),
             "plan": _plan(told, policy),
             "approval": _approval(con, told),
-            "write": next((w for w in writes if w["plan_id"] == told["plan_id"] and w["op_id"] == told["op_id"]), None),
+            "write": next(
+                (w for w in [*wrote, *writes] if (w["plan_id"], w["op_id"]) == (told["plan_id"], told["op_id"])), None
+            ),
             "waiting": _waiting(ops[0], told),
             "history": writes[:5],
         }

@@ -37,7 +37,10 @@ def text(renderable: Any, width: int = 200) -> str:
 @pytest.fixture(scope="module")
 def planned(room: Desk) -> Desk:
     quotes = json.dumps(
-        [{"id": "f_1", "quote": "Budget opens in May.", "url": "/records/emails/7"}, {"id": "f_2", "quote": "x", "url": None}]
+        [
+            {"id": "f_1", "quote": "Budget opens in May.", "url": "/records/emails/7"},
+            {"id": "f_2", "quote": "x", "url": None},
+        ]
     )
     room.plan(
         [
@@ -62,7 +65,7 @@ def test_the_plan_page_shows_counts_rules_reasons_and_something_of_every_field(p
         assert f"{name}  [" in page
     assert "10 → 70" in page and "somebody changed it; we had written 60" in page
     assert "from: “Budget opens in May.” /records/emails/7 (+1 more)" in page
-    assert "62 wait for a person" in page
+    assert "62 wait for a person: nightdesk approve" in page
     assert len(page.splitlines()) < 60
 
 
@@ -104,16 +107,20 @@ def test_json_holds_everything(planned: Desk) -> None:
 def test_an_empty_plan_says_so(tmp_path: Path) -> None:
     with desk(tmp_path) as empty:
         made = empty.plan([])
-        assert "Nothing to do" in text(view.terminal(load(empty.ledger))) and "Nothing to do" in text(view.summary(made))
+        assert "Nothing to do" in text(view.terminal(load(empty.ledger))) and "Nothing to do" in text(
+            view.summary(made)
+        )
 
 
 def test_the_story_of_a_value_from_proposal_to_human_edit(planned: Desk) -> None:
     room = planned
     room.ledger.execute(
         """
-        insert into attempts (attempt_id, run_id, operation, record_type, record_id, input_hash, agent, status, cost_usd, requested_at)
+        insert into attempts (attempt_id, run_id, operation, record_type, record_id, input_hash, agent,
+            status, cost_usd, requested_at)
         values ('t1', 'run-1', 'lead_quality', 'contact', 'hubspot:contact:3', 'h', 'claude', 'ok', 0.0012, now());
-        insert into answers values ('a-3', 'lead_quality', 'contact', 'hubspot:contact:3', 'h', 'c', 'claude', 'claude-haiku-5-5', 'o', 'p',
+        insert into answers values ('a-3', 'lead_quality', 'contact', 'hubspot:contact:3', 'h', 'c', 'claude',
+            'claude-haiku-5-5', 'o', 'p',
             'run-1', 't1', 'enriched', null, 0.8, 2, 0, '2026-11-17 02:00:00+00');
         insert into judgements values ('a-3', 'persona', 'champion', 1)
         """
@@ -121,7 +128,9 @@ def test_the_story_of_a_value_from_proposal_to_human_edit(planned: Desk) -> None
     warehouse = room.folder / "warehouse.duckdb"
 
     def told(record: str = "contact:3", field: str = SCORE, adapter: Any = None) -> tuple[dict[str, Any], str]:
-        story = why.story(room.ledger, warehouse, record, field, policy=room.policy, adapter=adapter, base_url="http://crm.test/")
+        story = why.story(
+            room.ledger, warehouse, record, field, policy=room.policy, adapter=adapter, base_url="http://crm.test/"
+        )
         return json.loads(json.dumps(story.as_json())), text(why.view(story))
 
     facts, page = told()
@@ -132,7 +141,8 @@ def test_the_story_of_a_value_from_proposal_to_human_edit(planned: Desk) -> None
     facts, page = told()
     assert facts["now"] == {"value": "3", "seen": f"read back at {facts['write']['recorded_at']}", "by": "Nightdesk"}
     for part in (
-        "hubspot:contact:3", f"{SCORE} = 3", "“Budget opens in May.” http://crm.test/records/emails/7", "lead_quality by claude (claude-haiku-5-5)",
+        "hubspot:contact:3", f"{SCORE} = 3", "“Budget opens in May.” http://crm.test/records/emails/7",
+        "lead_quality by claude (claude-haiku-5-5)",
         "0.00120000 USD", "persona=champion", "require_approval by approve_recommendations", "by nightdesk",
         "approved by Dana (revops)", "looks right", "by Kim", "applied at",
     ):  # fmt: skip
@@ -143,6 +153,9 @@ def test_the_story_of_a_value_from_proposal_to_human_edit(planned: Desk) -> None
         [facts["plan"]["op_id"], facts["write"]["audit_event"]],
     ).fetchone()
     assert event == ("write_intent", True)
+
+    apply(room.ledger, None, room.adapter, room.policy, "Kim", False, room.clock)  # again: nothing new to tell
+    assert told()[0]["write"] == facts["write"] and told()[0]["now"] == facts["now"]
 
     room.edit(3, SCORE, "9")
     facts, _ = told(adapter=room.adapter)

@@ -148,6 +148,8 @@ def test_apply_writes_exactly_the_plan_and_only_once(room: Desk) -> None:
 
     again = write(room)
     assert again.counts == {"already_there": 8} and len(room.journal()) == 8
+    kept = room.ledger.execute("select distinct crm_after from op_results where result = 'already_there'").fetchall()
+    assert ("61",) in kept and (None,) not in kept
     assert room.plan([row(1, SCORE, "61", crm=room.value(1, SCORE), last="61")]).operation_count == 0
     assert audit.verify(room.ledger).ok
     assert made.plan_id == report.plan_id
