@@ -176,6 +176,8 @@ class _Sentence:
                 around = self.lexicon.grammar.around(match, self.tagged, self.breaks)
                 if around.is_hypothetical and "hypothetical" not in rule.keeps:
                     continue
+                if around.is_modal and not rule.keeps & {"hypothetical", "modal"}:
+                    continue
                 if around.is_past and "past" not in rule.keeps:
                     continue
                 if around.is_third_party and "third_party" not in rule.keeps:

@@ -243,7 +243,7 @@ def _compile(
 
 _NOT_COUNTS = frozenset("a an ein eine einem einer einen un une una een one sept may mar dec".split())  # noqa: SIM905
 _FIRST_NAMES = frozenset("april may june august mai jan juni juli".split())  # noqa: SIM905
-_RULE_KEYS = frozenset("value any unless negated hypothetical question past third_party date first sides".split())  # noqa: SIM905
+_RULE_KEYS = frozenset("value any unless negated hypothetical modal question past third_party date first sides".split())  # noqa: SIM905
 
 
 def _fact_rule(
@@ -265,7 +265,7 @@ def _fact_rule(
         patterns=patterns,
         unless=tuple(compile_pattern(text, tagger) for text in entry.get("unless", ())),
         negated=entry.get("negated", "drop"),
-        keeps=frozenset(key for key in ("hypothetical", "past", "third_party") if entry.get(key) == "keep"),
+        keeps=frozenset(key for key in ("hypothetical", "modal", "past", "third_party") if entry.get(key) == "keep"),
         question=entry.get("question", "drop"),
         date=entry.get("date", "none"),
         first=entry.get("first") == "true",

@@ -116,7 +116,7 @@ def _fits(rule: ReplyRule, tagged: Tagged, breaks: Sequence[int], lexicon: Lexic
             around = lexicon.grammar.around(match, tagged, breaks)
             if around.is_negated and rule.negated != "keep":
                 continue
-            if around.is_hypothetical and "hypothetical" not in rule.keeps:
+            if (around.is_hypothetical or around.is_modal) and "hypothetical" not in rule.keeps:
                 continue
             if not any(next(find(veto, tagged, breaks), None) is not None for veto in rule.unless):
                 return True

@@ -22,6 +22,7 @@ class Surroundings:
 
     is_negated: bool
     is_hypothetical: bool
+    is_modal: bool
     is_past: bool
     is_third_party: bool
 
@@ -95,6 +96,7 @@ class Grammar:
         return Surroundings(
             is_negated=self._is_negated(match, tagged, scope_start, clause_end),
             is_hypothetical=self._is_hypothetical(match, tagged, clause_start),
+            is_modal=self._is_modal(match, tagged, clause_start),
             is_past=self._is_past(tagged, clause_start, clause_end),
             is_third_party=self._within(
                 self.third_party, tagged, max(clause_start, match.start - THIRD_PARTY_REACH), match.end
@@ -132,10 +134,15 @@ class Grammar:
     def _is_hypothetical(self, match: Match, tagged: Tagged, clause_start: int) -> bool:
         if tagged.mask >> self.hypothesis & 1:
             for start, end in tagged.places[self.hypothesis]:
+                if start and tagged.tokens[start - 1] in _INDIRECT:
+                    continue  # "let me know if", "not sure whether": a question, not a condition
                 reaches = "," not in tagged.tokens[end : match.start] or end > match.start
                 is_taken = any(a <= start and end <= b for a, b in match.taken)
                 if reaches and not is_taken and clause_start <= start < match.end:
                     return True
+        return False
+
+    def _is_modal(self, match: Match, tagged: Tagged, clause_start: int) -> bool:
         if tagged.mask >> self.modal & 1:
             for start, end in tagged.places[self.modal]:
                 if max(clause_start, match.start - MODAL_REACH) <= start < match.end and not any(
@@ -153,6 +160,7 @@ class Grammar:
         return any(begin <= start < end for start, _ in tagged.places[number])
 
 
+_INDIRECT = frozenset({"know", "see", "ask", "wonder", "wondering", "check", "sure", "unsure", "tell", "say", "asking"})
 _INVERTED = frozenset(
     "do does did is are was were can could would will shall should has have had much many long often soon about if kostet kosten ist sind viel viele lange oft schnell hoch groß"  # noqa: E501, SIM905
     " est sont coûte coute cuesta cuestan es son es-el kost kosten is zijn veel".split()
