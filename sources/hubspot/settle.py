@@ -51,7 +51,7 @@ class Settlement:
         self._spool = spool_folder
         self._sql = duckdb.connect(":memory:")
         self._sql.execute("set timezone = 'UTC'")
-        self._sql.execute("set preserve_insertion_order = true")
+        self._sql.execute("set memory_limit = '1GB'")  # beyond that it spills next to the spool
         self._sql.execute(f"set temp_directory = '{_quoted(spool_folder / 'spill')}'")
         self._sql.execute(f"attach '{_quoted(raw_path)}' as raw (read_only)")
         self._notes()
