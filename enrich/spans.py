@@ -140,9 +140,10 @@ def zones(body: str) -> tuple[Zone, ...]:
         if signature:
             previous_blank = index > 0 and not lines[index - 1][2]
             words = len(line.split())
+            reads_on = words >= 7 or (words >= 4 and line[-1] in ".!?")
             if _POSTSCRIPT.match(line) or (
                 previous_blank
-                and words >= 7
+                and reads_on
                 and not _CONTACT_DATA.search(line)
                 and not _DISCLAIMER.match(line)
                 and not _SENT_FROM.match(line)

@@ -41,15 +41,16 @@ def classify(context: Context, spans: Sequence[Span], lexicon: Lexicon, reader: 
     if absence and max((vote.weight for vote in others), default=0.0) <= 8.5:
         return absence[0]
     if not others:
-        return _default(readable)
+        return _default(readable, lexicon)
     order = {level: position for position, level in enumerate(lexicon.replies_data["order"])}
     return min(others, key=lambda vote: (-vote.weight, order[vote.level]))
 
 
-def _default(readable: Sequence[Span]) -> Vote | None:
-    """A reply without a sign of anything: a courtesy ("Thanks, received") keeps the conversation open."""
+def _default(readable: Sequence[Span], lexicon: Lexicon) -> Vote | None:
+    """A reply without a sign of anything: what replies.yml says of it, read from its longest sentence."""
     longest = max(readable, key=lambda span: span.end - span.start)
-    return Vote("positive", 0.5, longest.id)
+    level = lexicon.replies_data["default"]
+    return None if level == "none" else Vote(level, 0.5, longest.id)
 
 
 def _from_header(context: Context, spans: Sequence[Span], lexicon: Lexicon) -> Vote | None:
