@@ -11,7 +11,7 @@ import pytest
 import test_models_world as world
 from test_models_support import AS_OF, Project, fact, insert
 
-from enrich.context import parse
+from enrich.context import parse, render
 
 QUEUES = ("extract_facts", "reply_class", "icp_fit", "lead_quality", "churn_revisit", "meeting_brief")
 LATER_QUEUES = ("icp_fit", "lead_quality", "churn_revisit", "meeting_brief")
@@ -36,12 +36,20 @@ def account(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The project, parsed once for all builds."""
+    parsed = Project(tmp_path_factory.mktemp("parse") / "data")
+    parsed.create(with_policies=False)
+    parsed.dbt("parse")
+    return parsed.manifest
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, manifest: Any) -> Project:
     """The small company after a night: facts and replies first, then scores, triggers and briefs, then everything."""
-    built = Project(tmp_path_factory.mktemp("night") / "data")
+    built = Project(tmp_path_factory.mktemp("night") / "data", manifest=manifest)
     built.create(with_policies=True)
     world.fill(built)
-    built.dbt("parse")
     built.dbt("build", "--select", "+queue_extract_facts", "+queue_reply_class", *NO_TESTS)
     for document, facts in {
         "hubspot:email:101": [PAIN, PRICE],
@@ -76,11 +84,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, dict[str, str]]:
+def empty(tmp_path_factory: pytest.TempPathFactory, manifest: Any) -> tuple[Project, dict[str, str]]:
     """A fresh clone: no rows, no policies, no answers; every model, data test and unit test."""
-    built = Project(tmp_path_factory.mktemp("empty") / "data")
+    built = Project(tmp_path_factory.mktemp("empty") / "data", manifest=manifest)
     built.create(with_policies=False)
-    built.dbt("parse")
     return built, built.dbt("build")
 
 
@@ -109,7 +116,8 @@ def test_every_record_is_in_its_queue_once_and_knows_its_end(project: Project) -
             if context is not None:
                 assert hashlib.sha256(context.encode()).hexdigest() == context_hash
                 assert tokens == -(-len(context) // 4)
-                parse(context)
+                # What SQL writes, Python reads without losing a byte.
+                assert render(parse(context)) == context
 
 
 def test_gates_answer_in_the_order_of_the_policy(project: Project) -> None:
@@ -242,7 +250,7 @@ def test_the_next_day_asks_nothing_again(project: Project) -> None:
     score = project.rows("select signals_points from icp_scores")
     project.as_of = date(2026, 11, 27)
     try:
-        project.dbt("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+        project.dbt("build", "--select", *(f"+queue_{name}" for name in QUEUES), "+icp_scores", *NO_TESTS)
         after = {name: project.rows(f"select record_id, context_hash from queue_{name} order by 1") for name in QUEUES[:5]}
         assert after == before
         assert project.rows("select signals_points from icp_scores") < score
@@ -257,11 +265,11 @@ def test_a_changed_text_leaves_the_old_answer_standing_but_stale(project: Projec
 
     with duckdb.connect(str(project.raw)) as connection:
         connection.execute("update hubspot.contacts set jobtitle = 'Retired' where id = '11'")
-    project.dbt("build", "--select", "stg_hubspot__contacts+", *NO_TESTS)
+    project.dbt("build", "--select", "+sync_hubspot__contacts", *NO_TESTS)
     assert project.rows("select is_stale, run_id from lead_scores") == [(True, "run-1")]
     assert project.rows("select distinct is_stale from sync_hubspot__contacts where operation = 'lead_quality'") == [(True,)]
     project.answer("lead_quality", contact(11), levels={"persona": "influencer"}, answered_at=datetime(2026, 11, 18, tzinfo=UTC))
-    project.dbt("build", "--select", "stg_ledger__answers+", "stg_ledger__judgements+", *NO_TESTS)
+    project.dbt("build", "--select", "stg_ledger__answers", "stg_ledger__judgements", "published_lead_quality", "lead_scores", *NO_TESTS)
     assert project.rows("select is_stale, persona from lead_scores") == [(False, "influencer")]
 
 
@@ -269,7 +277,7 @@ def test_the_warehouse_can_be_deleted(project: Project, tmp_path: Path) -> None:
     """The ledger is enough: a warehouse built from nothing shows the same answers."""
     before = project.rows("select * from icp_scores order by all")
     (project.folder / "warehouse.duckdb").unlink()
-    project.dbt("build", *NO_TESTS)
+    project.dbt("build", "--select", "+icp_scores", *NO_TESTS)
     assert project.rows("select * from icp_scores order by all") == before
 
 
