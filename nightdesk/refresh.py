@@ -179,6 +179,8 @@ def _night(
     timed("build", began)
 
     began = clock().timestamp()
+    with run.step("opt_outs") as numbers:
+        numbers["new"] = steps.keep_opt_outs(project, run.run_id, clock)
     with run.step("plan") as numbers:
         progress("plan", "comparing with the CRM")
         night.plan = steps.make_plan(project, run.run_id, clock)

@@ -34,6 +34,9 @@ def load_crm(project: Project, progress: Progress) -> dict[str, int]:
 
     settings = project.settings
     _token(project)
+    before = previous_counts(project)
+    if before is None:
+        expectations.prepare()  # its import takes seconds; a first load leaves time for it
     report = hubspot.load(
         hubspot.HubSpotSettings(
             base_url=settings.hubspot_url,
@@ -52,7 +55,7 @@ def load_crm(project: Project, progress: Progress) -> dict[str, int]:
     expectations.check(
         settings.raw,
         as_of=settings.as_of,
-        previous_counts=previous_counts(project),
+        previous_counts=before,
         docs_dir=settings.data_dir / "data_docs",
     )
     return dict(report.rows_moved) | {f"total_{table}": rows for table, rows in report.rows_total.items()}
@@ -104,6 +107,31 @@ def due(project: Project, select: Sequence[str] | None) -> Table:
                 )
                 table.add_row(operation, f"{counts.selected:,}", f"{counts.due:,}", f"{counts.estimated_tokens:,}")
     return table
+
+
+def keep_opt_outs(project: Project, run_id: str, clock: Clock) -> int:
+    """Write what was said in words ("stop writing to me") into the ledger's suppression list, for good.
+
+    A no that the CRM itself holds (flag, subscription, lead status) stays the CRM's to lift. One that was only said
+    must outlive an edited email, a deleted document and another extractor; a person lifts it in
+    `policies/suppression.yml`.
+
+    Returns:
+        Opt-outs that were not on the list before.
+    """
+    settings = project.settings
+    with ledger.connect(settings.ledger, warehouse=settings.warehouse) as connection:
+        added = connection.execute(
+            """
+            insert into suppression
+            select contact_id, source, evidence_id, evidence, ?, ?
+            from warehouse.main.opt_outs
+            where source in ('reply_class', 'fact')
+            on conflict do nothing
+            """,
+            [run_id, clock()],
+        ).fetchall()
+    return int(added[0][0])
 
 
 @contextmanager

@@ -23,7 +23,7 @@ PLAN = typer.Argument(help="A plan, or the beginning of its id; the newest when 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (plan, review, approve, reject, apply, rollback, why):
+    for command in (plan, review, approve, reject, apply, verify, quarantine, rollback, why):
         app.command()(command)
     crm = typer.Typer(help="The CRM itself: the properties Nightdesk writes to.", no_args_is_help=True)
     crm.command(name="setup")(crm_setup)
@@ -219,6 +219,60 @@ def apply(
     else:
         out.print(view.apply_report(report))
     raise typer.Exit(report.exit_code)
+
+
+def verify(
+    run: Annotated[
+        str | None, typer.Argument(help="An apply run or a plan; every field ever written when left out.")
+    ] = None,
+    output: Annotated[str, OUTPUT] = "text",
+) -> None:
+    """Read back what was written and say what no longer holds, and who changed it. Exit 6: something we cannot explain."""
+    from nightdesk import lock
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.clock import system_clock
+    from nightdesk.steps import open_crm
+    from reverse_etl import verify as verifying
+    from reverse_etl import view
+
+    project = prepared()
+    settings = project.settings
+    with lock.exclusive(settings.data_dir, "nightdesk verify", system_clock), open_crm(project) as crm:
+        report = verifying.verify(settings.ledger, crm, run, system_clock, settings.actor)
+    if output == "json":
+        print(json.dumps({"counts": dict(report.counts), "differences": list(report.differences)}, default=str))
+    else:
+        out = console()
+        out.print(
+            ", ".join(f"{count:,} {state.replace('_', ' ')}" for state, count in report.counts.items())
+            or "nothing was written"
+        )
+        for difference in report.differences[:20]:
+            out.print("  " + view.plain(", ".join(f"{name} {value}" for name, value in difference.items()), 200))
+    raise typer.Exit(report.exit_code)
+
+
+def quarantine(
+    release: Annotated[bool, typer.Option("--release", help="Let the selected fields be planned again.")] = False,
+    select: Annotated[list[str] | None, SELECT] = None,
+) -> None:
+    """Fields set aside because the CRM keeps refusing them."""
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.clock import system_clock
+    from reverse_etl import quarantine as keeping
+    from reverse_etl import view
+
+    settings, out = prepared().settings, console()
+    if release:
+        released = keeping.release(settings.ledger, _chosen(select, everything=False), settings.actor, system_clock)
+        out.print(f"{released:,} fields may be planned again")
+        return
+    held = keeping.listing(settings.ledger)
+    out.print(f"{len(held):,} fields are set aside" + (":" if held else ""))
+    for entry in held:
+        out.print(
+            f"  {entry['object_type']} {entry['record_id']} {entry['property']}: {view.plain(entry['reason'], 160)}"
+        )
 
 
 def rollback(
