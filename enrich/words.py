@@ -42,6 +42,7 @@ COMMON_OPENERS: frozenset[str] = frozenset(
     postpone pressure prioritise prioritize probe profile promise push quantify raising reassure reconfirm reconnect reduce reference reiterate relate renew
     repeat replace reporting request requirement requirements resolve respect return revenue rollout savings seek separate settle single solution source sources spend split
     stress summarise summarize surface switch tailor thereby tie total touch track trade translate uncover unblock underline unlike urgency validate weigh win-back withdraw
+    running penalties connecting costs lacking working reports systems rules inside proof supporter support complaint comparison
     champion competitor seats account accounts function influencer gatekeeper decision-maker individual director executive churned churn reopened frozen-budget
     """.split()  # noqa: E501, SIM905
 )

@@ -319,3 +319,32 @@ def test_one_broken_record_does_not_cost_the_others() -> None:
 def test_an_unknown_operation_is_refused_before_any_record() -> None:
     with pytest.raises(NightdeskError, match="does not know"):
         anyio.run(RulesAgent(POLICY).prepare, "make_coffee")
+
+
+def test_every_phrase_passes_its_own_check() -> None:
+    """A phrase that begins with an uncommon word, or holds a number, would silently cost every brief a sentence."""
+    lexicon = rules.lexicons.load(POLICY)
+    values = {
+        "budget": ("available", "frozen", "none"), "timeline": ("2027-01",), "competitor": ("Portview",), "referral": ("Priya Nair",), "champion_left": ("Priya Nair",),  # noqa: E501
+        "headcount": ("420",), "tech_in_use": ("SAP",), "commitment": ("ours", "theirs"),
+    }  # fmt: skip
+    missing: list[str] = []
+    for name, predicate in POLICY.predicates.predicates.items():
+        if name in ("commitment", "next_step", "opt_out", "out_of_office"):
+            continue
+        for value in values.get(name, predicate.values or ("yes",)):
+            for until in ("", " until=2027-02-01"):
+                line = (
+                    f"[f_ab12cd34ef56] 2026-10-05 theirs email {name}={value}{until} affirmed "
+                    f'"Priya Nair, Portview, SAP, 420, January."'
+                )
+                context = (
+                    f"[meeting.start] 2026-11-17 09:30\n[account.name] Acme\n[contact.last_contact] 2026-09-01\n{line}"
+                )
+                checked = ask("meeting_brief", context)
+                if not section(checked, "they_said") or not section(checked, "changed_since") or checked.rejections:
+                    missing.append(f"{name}={value}{until}")
+    assert missing == []
+    assert {key.partition(".")[0].partition("-")[0] for key in lexicon.phrases["said"]} <= set(
+        POLICY.predicates.predicates
+    )

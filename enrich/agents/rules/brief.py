@@ -129,9 +129,9 @@ class _Brief:
         for document in sorted(self.context.documents, key=lambda item: item.day, reverse=True)[:6]:
             if document.day < since or not document.subject:
                 continue
-            key = "document_theirs" if document.side == "theirs" else "document_ours"
+            is_written = document.document_type == "email" and document.side != "unknown"
+            key = f"document_{document.side}" if is_written else "document_spoken"
             values = {
-                "verb": "wrote" if document.document_type == "email" else "spoke",
                 "day": long_date(document.day),
                 "type": document.document_type,
                 "subject": quoted(document.subject),
