@@ -1,5 +1,8 @@
 """The dbt project over real databases: empty ones, and a small company with answers in the ledger."""
 
+# Rows, queries and expected texts are kept whole: a table is read across.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import hashlib
@@ -21,7 +24,9 @@ PAIN = fact("pain", "pain", "manual_work", "Two planners  still\nuse Excel.")
 PRICE = fact("price", "pricing_asked", "yes", "What would 40 seats cost?")
 STRANGER = fact("stranger", "budget", "available", "Budget is available at Acme.")
 AUTHORITY = fact("authority", "authority", "decision_maker", 'I say "yes" or no.', author="Dana Reyes (Acme Freight)")
-NEED = fact("need", "need", "integration", "We need no connector.", author="Dana Reyes (Acme Freight)", polarity="negated")
+NEED = fact(
+    "need", "need", "integration", "We need no connector.", author="Dana Reyes (Acme Freight)", polarity="negated"
+)
 FROZEN = fact("frozen", "budget", "frozen", "Everything is frozen until July.", fact_date=date(2026, 7, 1))
 EARLIER = fact("earlier", "budget", "available", "Budget is there for the renewal.")
 STOP = fact("stop", "opt_out", "yes", "Please stop calling me.", author="Omar Haddad")
@@ -106,9 +111,18 @@ def test_every_unit_test_ran_and_passed(empty: tuple[Project, dict[str, str]]) -
 
 
 def test_every_record_is_in_its_queue_once_and_knows_its_end(project: Project) -> None:
-    expected = {"extract_facts": 12, "reply_class": 8, "icp_fit": 6, "lead_quality": 13, "churn_revisit": 1, "meeting_brief": 1}
+    expected = {
+        "extract_facts": 12,
+        "reply_class": 8,
+        "icp_fit": 6,
+        "lead_quality": 13,
+        "churn_revisit": 1,
+        "meeting_brief": 1,
+    }
     for operation, population in expected.items():
-        rows = project.rows(f"select record_id, context, context_hash, gate, missing, estimated_tokens from queue_{operation}")
+        rows = project.rows(
+            f"select record_id, context, context_hash, gate, missing, estimated_tokens from queue_{operation}"
+        )
         assert len(rows) == len({row[0] for row in rows}) == population, operation
         for record_id, context, context_hash, gate, missing, tokens in rows:
             assert (context is None) == (gate is not None or missing is not None), record_id
@@ -137,7 +151,9 @@ def test_an_opt_out_reaches_everybody_who_shares_the_address(project: Project) -
     assert [(int(key.split(":")[2]), source) for key, source in rows] == [
         (16, "contact_property"), (17, "subscription_status"), (18, "lead_status"), (21, "reply_class"), (23, "fact"), (24, "reply_class"),
     ]  # fmt: skip
-    assert project.rows("select contact_id from contacts where is_opted_out and contact_id = 'hubspot:contact:11'") == []
+    assert (
+        project.rows("select contact_id from contacts where is_opted_out and contact_id = 'hubspot:contact:11'") == []
+    )
 
 
 def test_the_extractor_reads_the_text_as_it_is(project: Project) -> None:
@@ -148,7 +164,10 @@ def test_the_extractor_reads_the_text_as_it_is(project: Project) -> None:
     )
     assert contexts["hubspot:email:108"] == (None, "text")
     replies = project.table("select record_id, context from queue_reply_class")
-    assert "[document.is_machine] true\n[document.auto_submitted] auto-replied\n\nAway until Monday." in replies["hubspot:email:103"][0]
+    assert (
+        "[document.is_machine] true\n[document.auto_submitted] auto-replied\n\nAway until Monday."
+        in replies["hubspot:email:103"][0]
+    )
 
 
 def test_a_lead_is_judged_by_its_own_words_most_useful_first(project: Project) -> None:
@@ -180,7 +199,9 @@ def test_a_brief_starts_from_what_the_crm_knows(project: Project) -> None:
 
 
 def test_facts_are_worth_what_the_policy_says(project: Project) -> None:
-    facts = project.table("select fact_id, is_trusted, is_current, superseded_by, cast(counted_points as double) from facts")
+    facts = project.table(
+        "select fact_id, is_trusted, is_current, superseded_by, cast(counted_points as double) from facts"
+    )
     assert facts[STRANGER["fact_id"]] == (False, True, None, 5.0)
     assert facts[AUTHORITY["fact_id"]] == (True, True, None, 13.5)
     assert facts[NEED["fact_id"]] == (True, True, None, 0.0)
@@ -200,7 +221,9 @@ def test_scores_follow_from_levels_weights_and_decayed_points(project: Project) 
     lead = project.rows(
         "select contact_id, score, tier, persona_points, seniority_points, function_points, engagement_points, account_points from lead_scores"
     )
-    assert [tuple(float(x) if i > 2 else x for i, x in enumerate(row)) for row in lead] == [(contact(11), 85, "A", 35.0, 18.0, 15.0, 9.27, 8.0)]
+    assert [tuple(float(x) if i > 2 else x for i, x in enumerate(row)) for row in lead] == [
+        (contact(11), 85, "A", 35.0, 18.0, 15.0, 9.27, 8.0)
+    ]
 
 
 def test_evidence_says_who_said_what_when_and_where(project: Project) -> None:
@@ -227,7 +250,9 @@ def test_a_brief_reads_in_the_order_of_its_sections(project: Project) -> None:
 
 
 def test_only_what_differs_is_proposed(project: Project) -> None:
-    rows = project.rows("select record_id, property, crm_value, desired_value, is_suppressed from sync_hubspot__contacts order by 1, 2")
+    rows = project.rows(
+        "select record_id, property, crm_value, desired_value, is_suppressed from sync_hubspot__contacts order by 1, 2"
+    )
     assert rows == [
         ("11", "nightdesk_last_reply", None, "out_of_office", False),
         ("11", "nightdesk_lead_evidence", None, "\"I say 'yes' or no.\" — 2026-10-18 call /records/calls/201", False),
@@ -237,7 +262,9 @@ def test_only_what_differs_is_proposed(project: Project) -> None:
         ("11", "nightdesk_lead_tier", None, "A", False),
         ("21", "nightdesk_last_reply", None, "hard_no", True),
     ]
-    companies = project.table("select property, crm_value, desired_value, evidence from sync_hubspot__companies where record_id = '1'")
+    companies = project.table(
+        "select property, crm_value, desired_value, evidence from sync_hubspot__companies where record_id = '1'"
+    )
     assert companies["nightdesk_icp_tier"][:2] == ("C", "A")
     assert companies["nightdesk_icp_score"][2].startswith('[{"id":')
     assert project.rows("select distinct record_id from sync_hubspot__companies order by 1") == [("1",), ("2",)]
@@ -251,7 +278,9 @@ def test_the_next_day_asks_nothing_again(project: Project) -> None:
     project.as_of = date(2026, 11, 27)
     try:
         project.dbt("build", "--select", *(f"+queue_{name}" for name in QUEUES), "+icp_scores", *NO_TESTS)
-        after = {name: project.rows(f"select record_id, context_hash from queue_{name} order by 1") for name in QUEUES[:5]}
+        after = {
+            name: project.rows(f"select record_id, context_hash from queue_{name} order by 1") for name in QUEUES[:5]
+        }
         assert after == before
         assert project.rows("select signals_points from icp_scores") < score
         assert project.rows("select count(*) from queue_meeting_brief") == [(0,)]
@@ -267,9 +296,21 @@ def test_a_changed_text_leaves_the_old_answer_standing_but_stale(project: Projec
         connection.execute("update hubspot.contacts set jobtitle = 'Retired' where id = '11'")
     project.dbt("build", "--select", "+sync_hubspot__contacts", *NO_TESTS)
     assert project.rows("select is_stale, run_id from lead_scores") == [(True, "run-1")]
-    assert project.rows("select distinct is_stale from sync_hubspot__contacts where operation = 'lead_quality'") == [(True,)]
-    project.answer("lead_quality", contact(11), levels={"persona": "influencer"}, answered_at=datetime(2026, 11, 18, tzinfo=UTC))
-    project.dbt("build", "--select", "stg_ledger__answers", "stg_ledger__judgements", "published_lead_quality", "lead_scores", *NO_TESTS)
+    assert project.rows("select distinct is_stale from sync_hubspot__contacts where operation = 'lead_quality'") == [
+        (True,)
+    ]
+    project.answer(
+        "lead_quality", contact(11), levels={"persona": "influencer"}, answered_at=datetime(2026, 11, 18, tzinfo=UTC)
+    )
+    project.dbt(
+        "build",
+        "--select",
+        "stg_ledger__answers",
+        "stg_ledger__judgements",
+        "published_lead_quality",
+        "lead_scores",
+        *NO_TESTS,
+    )
     assert project.rows("select is_stale, persona from lead_scores") == [(False, "influencer")]
 
 

@@ -90,7 +90,9 @@ class Project:
             self.manifest = result.result
             return {}
         assert result.result is not None, result.exception
-        failed = [f"{item.node.name}: {item.message}" for item in result.result if str(item.status) in {"error", "fail"}]
+        failed = [
+            f"{item.node.name}: {item.message}" for item in result.result if str(item.status) in {"error", "fail"}
+        ]
         assert not failed, "\n".join(failed)
         return {item.node.name: str(item.status) for item in result.result}
 
@@ -201,7 +203,9 @@ def fact(fact_id: str, predicate: str, value: str, quote: str, **more: Any) -> d
 
 def email_headers(**headers: str) -> str:
     """HubSpot's `hs_email_headers` with these mail headers."""
-    return json.dumps({"from": {"email": "x@y.example"}, "headers": {k.replace("_", "-"): v for k, v in headers.items()}})
+    return json.dumps(
+        {"from": {"email": "x@y.example"}, "headers": {k.replace("_", "-"): v for k, v in headers.items()}}
+    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the dbt project promises on paper: a model without grain, key, contract or column docs fails here, without dbt."""
+"""What the dbt project promises on paper: a model without grain, key, contract or column docs fails here."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
 DDL = (ROOT / "nightdesk" / "ledger" / "migrations" / "0001_ledger.sql").read_text(encoding="utf-8")
-QUEUE_COLUMNS = [
-    "operation", "record_type", "record_id", "context", "context_hash", "gate", "gate_reason", "missing", "priority", "estimated_tokens",
-]  # fmt: skip
+QUEUE_COLUMNS = (
+    "operation record_type record_id context context_hash gate gate_reason missing priority estimated_tokens"
+).split()
 
 
 def _yaml() -> dict[str, dict[str, Any]]:
@@ -63,13 +63,17 @@ def _ledger_tables() -> dict[str, list[str]]:
     for match in re.finditer(r"create table (\w+) \((.*?)\);\s*(?:--[^\n]*)?\n", DDL, re.DOTALL):
         body = re.sub(r"--[^\n]*", "", match[2])
         body = re.sub(r"\([^()]*(?:\([^()]*\)[^()]*)*\)", "", body)  # types and checks hold commas of their own
-        tables[match[1]] = [part.split()[0] for part in body.split(",") if part.strip() and not part.strip().startswith("primary key")]
+        tables[match[1]] = [
+            part.split()[0] for part in body.split(",") if part.strip() and not part.strip().startswith("primary key")
+        ]
     return tables
 
 
 def test_ledger_staging_shows_every_column_of_the_ledger() -> None:
     tables = _ledger_tables()
-    source = yaml.safe_load((MODELS / "staging" / "ledger" / "_ledger__sources.yml").read_text(encoding="utf-8"))["sources"][0]
+    source = yaml.safe_load((MODELS / "staging" / "ledger" / "_ledger__sources.yml").read_text(encoding="utf-8"))[
+        "sources"
+    ][0]
     named = {table["name"] for table in source["tables"]}
     assert named <= set(tables)
     for path in (MODELS / "staging" / "ledger").glob("*.sql"):
@@ -85,12 +89,18 @@ def test_every_operation_has_one_queue_and_one_published_model_and_an_agent() ->
             assert (role, operation) not in roles
             roles[role, operation] = name
     recall = yaml.safe_load((ROOT / "policies" / "autonomy.yml").read_text(encoding="utf-8"))["operations"]
-    exposures = {item["name"]: item for item in yaml.safe_load((MODELS / "exposures.yml").read_text(encoding="utf-8"))["exposures"]}
+    exposures = {
+        item["name"]: item
+        for item in yaml.safe_load((MODELS / "exposures.yml").read_text(encoding="utf-8"))["exposures"]
+    }
     for operation in recall:
         assert roles["queue", operation] == f"queue_{operation}"
         assert roles["published", operation] == f"published_{operation}"
         assert [column["name"] for column in DOCUMENTED[f"queue_{operation}"]["columns"]] == QUEUE_COLUMNS
-        assert set(exposures[f"agent_{operation}"]["depends_on"]) == {f"ref('queue_{operation}')", f"ref('published_{operation}')"}
+        assert set(exposures[f"agent_{operation}"]["depends_on"]) == {
+            f"ref('queue_{operation}')",
+            f"ref('published_{operation}')",
+        }
     assert len(roles) == 2 * len(recall)
 
 
