@@ -46,7 +46,7 @@ def load() -> None:
     project, out = prepared(), console()
     with lock.exclusive(project.settings.data_dir, "nightdesk load", system_clock), progress_line(out) as progress:
         numbers = load_crm(project, progress)
-    moved = {name: count for name, count in numbers.items() if not name.startswith("total_") and count}
+    moved = {name: count for name, count in numbers.items() if not name.startswith(("total_", "load_")) and count}
     out.print("Loaded: " + (", ".join(f"{count:,} {name}" for name, count in moved.items()) or "nothing new"))
 
 

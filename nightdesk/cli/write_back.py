@@ -227,7 +227,7 @@ def verify(
     ] = None,
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
-    """Read back what was written and say what no longer holds, and who changed it. Exit 6: something we cannot explain."""
+    """Read back what was written; say what no longer holds, and who changed it. Exit 6: nobody we know did."""
     from nightdesk import lock
     from nightdesk.cli.common import console, prepared
     from nightdesk.clock import system_clock

@@ -53,7 +53,9 @@ def test_a_quiet_night_asks_nothing_and_loads_nothing(night: World) -> None:
         "select numbers::varchar from run_events where run_id = ? and step = 'load' and event = 'finished'",
         [night.last_run()],
     )
-    assert {name: count for name, count in json.loads(numbers).items() if count and not name.startswith("total_")} == {}
+    moved = {name: count for name, count in json.loads(numbers).items() if count and not name.startswith("total_")}
+    # The load's own note of when it looked is all that may move.
+    assert set(moved) <= {"load_watermarks"}
     after = night.end_state()
     assert {name: after[name] for name in after} == before
 
