@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nightdesk.errors import NightdeskError
 from reverse_etl import audit, decide, guards, schema
 from reverse_etl.digest import OP_COLUMNS, plan_digest, row_hash_sql
+from reverse_etl.freshen import freshen
 from reverse_etl.staging import stage_sync
 from reverse_etl.store import Clock, attached_warehouse, opened, rows, transaction, utc
 
@@ -129,6 +130,7 @@ def make(
             if source_rows is None:
                 source_rows = guards.count_source_rows(con, alias)
         if adapter is not None:
+            left_out["equal already"] += freshen(con, adapter)
             schemas = schema.take(adapter, policy)
             used = {
                 (str(o), str(p))

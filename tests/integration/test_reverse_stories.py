@@ -42,6 +42,7 @@ def planned(room: Desk) -> Desk:
             {"id": "f_2", "quote": "x", "url": None},
         ]
     )
+    room.edit(7, "nightdesk_icp_score", "10", "companies")
     room.plan(
         [
             *(row(n, SCORE, str(n), evidence=quotes, evidence_count=2) for n in range(1, 31)),

@@ -380,6 +380,20 @@ def test_a_human_edit_before_the_plan_waits_for_a_person_and_is_restored_only_if
     assert (room.value(1, SCORE), room.value(2, SCORE)) == ("80", "6")
 
 
+def test_our_own_writes_that_the_load_has_not_seen_yet_are_not_taken_for_a_persons(room: Desk) -> None:
+    room.plan(night())
+    room.approve()
+    write(room)
+    room.edit(2, SCORE, "9")
+    stale = [{**entry, "last_written_value": entry["desired_value"]} for entry in night()]  # the CRM as it was before
+    made = room.plan(stale)
+    assert made.counts["conflict_class"] == {"changed_by_other": 1} and made.left_out == {"equal already": 7}
+    (op,) = plan.load(room.ledger).ops.to_pylist()
+    assert (op["record_id"], op["before_value"], op["deciding_rule"]) == ("2", "9", "approve_human_edit")
+    again = room.plan(stale)
+    assert again.plan_id == made.plan_id and audit.verify(room.ledger).ok
+
+
 # rollback -------------------------------------------------------------------------------------------------------------
 
 
