@@ -12,7 +12,18 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
 DDL = (ROOT / "nightdesk" / "ledger" / "migrations" / "0001_ledger.sql").read_text(encoding="utf-8")
-QUEUE_COLUMNS = ["operation", "record_type", "record_id", "context", "context_hash", "gate", "gate_reason", "missing", "priority", "estimated_tokens"]
+QUEUE_COLUMNS = [
+    "operation",
+    "record_type",
+    "record_id",
+    "context",
+    "context_hash",
+    "gate",
+    "gate_reason",
+    "missing",
+    "priority",
+    "estimated_tokens",
+]
 
 
 def _yaml() -> dict[str, dict[str, Any]]:
