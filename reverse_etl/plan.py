@@ -200,6 +200,7 @@ def store_plan(
         select plan_id, digest, expires_at, created_by,
                exists (select 1 from apply_runs where apply_runs.plan_id = plans.plan_id and not dry_run)
         from plans where kind = ? and crm = ? and rolls_back_run_id is not distinct from ?
+            and created_at = (select max(created_at) from plans)
             order by created_at desc, plan_id desc limit 1
         """,
         [kind, CRM, rolls_back],
