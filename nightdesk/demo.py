@@ -94,7 +94,7 @@ def set_up_properties(project: prepare.Project) -> None:
     from reverse_etl import setup
 
     with open_crm(project) as crm:
-        setup.apply(crm, project.policy)
+        setup.apply(crm, project.policy, ledger=project.settings.ledger, clock=system_clock)
 
 
 def _clear(folder: Path) -> None:

@@ -144,7 +144,14 @@ def open_crm(project: Project) -> Iterator[HubSpotAdapter]:
     from reverse_etl.crms.hubspot.adapter import HubSpotAdapter
 
     settings = project.settings
-    adapter = HubSpotAdapter.connect(settings.hubspot_url, _token(project), project.policy, settings.as_of)
+    adapter = HubSpotAdapter.connect(
+        settings.hubspot_url,
+        _token(project),
+        project.policy,
+        settings.as_of,
+        base_path=settings.hubspot_base_path,
+        requests_per_10s=settings.hubspot_requests_per_10s,
+    )
     try:
         yield adapter
     finally:

@@ -6,7 +6,8 @@ Values are customers' words: they are shown as plain text, never as markup, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from reverse_etl.plan import BREAKDOWNS, Plan, PlanSummary
@@ -18,6 +19,7 @@ from reverse_etl.store import iso
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
     from nightdesk.policy import Policy
     from reverse_etl.apply import ApplyReport
@@ -38,7 +40,8 @@ _SHOWN_CHARS = 140
 def chosen(plan: Plan, select: Selection, limit: int | None = None) -> tuple[list[dict[str, Any]], int]:
     """Operations of a plan that match, and how many there are in all.
 
-    With a limit, properties take turns, so that a short page shows something of everything.
+    With a limit, all matching operations of that many records, of each kind of record and decision in turn, so that a
+    short page shows something of everything.
     """
     import duckdb
 
@@ -48,18 +51,22 @@ def chosen(plan: Plan, select: Selection, limit: int | None = None) -> tuple[lis
     try:
         con.register("ops", ops)
         total = con.execute(f"select count(*) from ops where {where}", parameters).fetchone()
-        order = "object_type, length(record_id), record_id, property"
+        sql = f"select * from ops where {where} order by object_type, length(record_id), record_id, operation, property"
         if limit is not None:
-            turn = (
-                "row_number() over (partition by object_type, property, decision order by length(record_id), record_id)"
-            )
-            most = int(limit)
-            sql = (
-                f"select * from ops where {where} qualify {turn} <= {most} "
-                f"order by {turn}, decision = 'denied', object_type, property limit {most}"
-            )
-        else:
-            sql = f"select * from ops where {where} order by {order}"
+            within = "partition by object_type, operation, decision"
+            turn = f"row_number() over ({within} order by length(record_id), record_id)"
+            sql = f"""
+                with matching as (select * from ops where {where}),
+                records as (
+                    select object_type, record_id, min(turn) as turn, min(decision = 'denied') as is_denied
+                    from (select object_type, record_id, decision, {turn} as turn from matching)
+                    group by object_type, record_id
+                    order by turn, is_denied, object_type, length(record_id), record_id
+                    limit {int(limit)}
+                )
+                select matching.* from matching inner join records using (object_type, record_id)
+                order by is_denied, turn, object_type, length(record_id), record_id, operation, property
+            """
         cursor = con.execute(sql, parameters)
         names = [column[0] for column in cursor.description or []]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()], int(total[0]) if total else 0
@@ -81,7 +88,7 @@ def terminal(
     Args:
         plan: The plan.
         select: Which operations the page shows; the counts are always of the whole plan.
-        limit: How many differences the page shows.
+        limit: How many records the page shows.
         reasons: Rule id to reason (see `rule_reasons`).
     """
     from rich.columns import Columns
@@ -96,8 +103,9 @@ def terminal(
     parts += [Columns(counts, padding=(0, 3)), _brakes(summary)]
     ops, total = chosen(plan, select, limit)
     shown = f"{len(ops)} of {total:,}" + ("" if select.is_everything else " selected")
-    parts.append(Text(f"Differences ({shown})", style="bold"))
-    parts.extend(_difference(op, reasons or {}) for op in ops)
+    parts.append(Text(f"Changes, by record ({shown})", style="bold"))
+    for _, group in groupby(ops, key=lambda op: (op["object_type"], op["record_id"], op["operation"])):
+        parts.append(_record(list(group), reasons or {}))
     parts.append(_next_step(summary))
     return Group(*parts)
 
@@ -160,39 +168,50 @@ def _brakes(summary: PlanSummary) -> RenderableType:
     return line
 
 
-def _difference(op: Mapping[str, Any], reasons: Mapping[str, str]) -> RenderableType:
+def _record(ops: Sequence[Mapping[str, Any]], reasons: Mapping[str, str]) -> RenderableType:
+    """What one operation would change on one record: a line per field, the reason and the first source once."""
     from rich.padding import Padding
     from rich.text import Text
 
-    kind = SINGULARS.get(str(op["object_type"]), str(op["object_type"]))
-    line = Text()
-    line.append(f"{kind}:{op['record_id']} ", style="cyan")
-    line.append(plain(op["record_label"] or "", 40))
-    line.append(f"  {op['property']}", style="bold")
-    line.append(f"  [{op['decision']}: {op['deciding_rule']}]", style=_DECISIONS[str(op["decision"])])
-    before = op["before_value"]
-    line.append("\n  ")
-    line.append("(never set)" if before is None else "(empty)" if before == "" else plain(before), style="red")
-    line.append(" → ")
-    line.append("(cleared)" if op["desired_value"] is None else plain(op["desired_value"]), style="green")
-    if op["conflict_class"] == "changed_by_other":
-        ours = op["last_written_value"]
-        line.append(
-            f"\n  somebody changed it; we had written {plain(ours, 40) if ours else 'nothing'}", style="magenta"
-        )
-    why = plain(op["reason"] or reasons.get(str(op["deciding_rule"]), ""))
-    confidence = f", confidence {float(op['confidence']):.2f}" if op["confidence"] is not None else ""
-    line.append(f"\n  why: {why} ({op['operation']}{confidence})", style="dim")
-    evidence = json.loads(op["evidence"])
-    if evidence:
-        first = evidence[0]
-        more = f" (+{len(evidence) - 1} more)" if len(evidence) > 1 else ""
-        line.append(
-            f"\n  from: “{plain(first.get('quote') or '')}” "
-            f"{plain(first.get('url') or first.get('id') or '', 80)}{more}",
+    first = ops[0]
+    kind = SINGULARS.get(str(first["object_type"]), str(first["object_type"]))
+    text = Text()
+    text.append(f"{kind}:{first['record_id']} ", style="cyan")
+    text.append(plain(first["record_label"] or "", 40), style="bold")
+    confidence = f", confidence {float(first['confidence']):.2f}" if first["confidence"] is not None else ""
+    text.append(f"  {first['operation']}{confidence}", style="dim")
+    width = max(len(str(op["property"])) for op in ops)
+    for op in ops:
+        text.append("\n  ")
+        _field(text, op, width)
+    rules = sorted({str(op["deciding_rule"]) for op in ops})
+    told = ", ".join(f"{rule} ({reasons[rule]})" if rule in reasons else rule for rule in rules)
+    text.append(f"\n  decided by {told}", style="dim")
+    why = plain(first["reason"] or "", _SHOWN_CHARS)
+    if why:
+        text.append(f"\n  why: {why}", style="dim")
+    sources = json.loads(first["evidence"])
+    if sources:
+        more = f" (+{len(sources) - 1} more)" if len(sources) > 1 else ""
+        text.append(
+            f"\n  from: “{plain(sources[0].get('quote') or '')}” "
+            f"{plain(sources[0].get('url') or sources[0].get('id') or '', 80)}{more}",
             style="dim",
         )
-    return Padding(line, (0, 0, 0, 2), expand=False)
+    return Padding(text, (0, 0, 0, 2), expand=False)
+
+
+def _field(text: Text, op: Mapping[str, Any], width: int) -> None:
+    before, desired = op["before_value"], op["desired_value"]
+    text.append(f"{op['property']:<{width}}  ", style="bold")
+    text.append("(never set)" if before is None else "(empty)" if before == "" else plain(before, 60), style="red")
+    text.append(" → ")
+    text.append("(cleared)" if desired is None else plain(desired, 60), style="green")
+    if op["decision"] != "require_approval":
+        text.append(f"  {op['decision']}", style=_DECISIONS[str(op["decision"])])
+    if op["conflict_class"] == "changed_by_other":
+        ours = op["last_written_value"]
+        text.append(f"  somebody changed it; we had written {plain(ours, 40) if ours else 'nothing'}", style="magenta")
 
 
 def _next_step(summary: PlanSummary) -> RenderableType:

@@ -88,14 +88,14 @@ def plan(
     if output == "json":
         print(json.dumps(view.as_json(load(settings.ledger, made.plan_id)), indent=2, default=str))
     else:
-        out.print(view.summary(made))
+        out.print(view.summary(made, reasons=view.rule_reasons(project.policy)))
     raise typer.Exit(made.exit_code)
 
 
 def review(
     plan_id: Annotated[str | None, PLAN] = None,
     select: Annotated[list[str] | None, SELECT] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Changes shown.")] = 12,
+    limit: Annotated[int, typer.Option(min=1, help="Records shown.")] = 6,
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Read a plan: old value, new value, reason, evidence, who may approve. Changes nothing."""
@@ -109,7 +109,7 @@ def review(
     if output == "json":
         print(json.dumps(view.as_json(found, chosen), indent=2, default=str))
         return
-    console().print(view.terminal(found, chosen, limit=limit))
+    console().print(view.terminal(found, chosen, limit=limit, reasons=view.rule_reasons(project.policy)))
 
 
 def approve(
@@ -309,7 +309,7 @@ def rollback(
     if output == "json":
         print(json.dumps(view.as_json(load(settings.ledger, made.plan_id)), indent=2, default=str))
     else:
-        out.print(view.summary(made))
+        out.print(view.summary(made, reasons=view.rule_reasons(project.policy)))
     raise typer.Exit(made.exit_code)
 
 

@@ -20,7 +20,7 @@ select
     icp_scores.tier as ai_icp_tier,
     icp_scores.reason as ai_icp_reason,
     icp_scores.evidence_text as ai_icp_evidence,
-    {{ utc_date('icp_scores.answered_at') }} as ai_icp_answered_date,
+    answered.as_of as ai_icp_answered_date,
     icp_scores.confidence as ai_icp_confidence,
     icp_scores.run_id as ai_icp_fit_run_id,
     icp_scores.answered_at as ai_icp_fit_answered_at,
@@ -38,6 +38,8 @@ select
 from {{ ref('accounts') }} as accounts
 left join {{ ref('icp_scores') }} as icp_scores
     on accounts.account_id = icp_scores.account_id
+left join {{ ref('stg_ledger__runs') }} as answered
+    on icp_scores.run_id = answered.run_id
 left join {{ ref('account_gates') }} as gates
     on
         gates.operation = 'icp_fit'

@@ -52,7 +52,7 @@ final as (
         lead_scores.tier as ai_lead_tier,
         lead_scores.reason as ai_lead_reason,
         lead_scores.evidence_text as ai_lead_evidence,
-        {{ utc_date('lead_scores.answered_at') }} as ai_lead_answered_date,
+        answered.as_of as ai_lead_answered_date,
         lead_scores.confidence as ai_lead_confidence,
         lead_scores.run_id as ai_lead_quality_run_id,
         lead_scores.answered_at as ai_lead_quality_answered_at,
@@ -70,6 +70,8 @@ final as (
     from {{ ref('contacts') }} as contacts
     left join {{ ref('lead_scores') }} as lead_scores
         on contacts.contact_id = lead_scores.contact_id
+    left join {{ ref('stg_ledger__runs') }} as answered
+        on lead_scores.run_id = answered.run_id
     left join {{ ref('contact_gates') }} as gates
         on
             gates.operation = 'lead_quality'
