@@ -21,7 +21,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else "Nightdesk needs Python 3.11 or 3.12, this is %d.%d: say make PYTHON=python3.11" % v)'
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV) && \
-		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt && \
+		uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt && \
 		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
 	else \
 		$(PYTHON) -m venv $(VENV) && \
@@ -37,7 +37,7 @@ nights: $(STAMP)  ## Three nights: the first, a quiet one, one after 10 % of the
 	@$(BIN)/nightdesk demo --contacts $(CONTACTS) --nights 3
 
 test: $(STAMP) lint  ## Linters, then every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)  ## ruff and sqlfluff
 	@$(BIN)/ruff check .
