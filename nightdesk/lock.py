@@ -26,11 +26,7 @@ def exclusive(data_dir: Path, command: str, clock: Clock) -> Iterator[None]:
         lock = FileLock(data_dir / "nightdesk.lock", timeout=0)
         lock.acquire()
     except Timeout:
-        raise NightdeskError(
-            f"Another nightdesk is at work here{_holder(data_dir)}",
-            where=str(data_dir),
-            todo="Wait until it has finished; two refreshes at the same time would ask and write everything twice.",
-        ) from None
+        raise _at_work(data_dir) from None
     except OSError as error:
         raise NightdeskError(
             f"The data directory cannot be written: {error.strerror or error}",
@@ -46,6 +42,32 @@ def exclusive(data_dir: Path, command: str, clock: Clock) -> Iterator[None]:
     finally:
         note.unlink(missing_ok=True)
         lock.release()
+
+
+def require_free(data_dir: Path) -> None:
+    """Refuse at once while another Nightdesk is at work: DuckDB would not let us read beside it anyway.
+
+    Raises:
+        NightdeskError: Somebody holds the lock.
+    """
+    if not (data_dir / "nightdesk.lock").exists():
+        return
+    lock = FileLock(data_dir / "nightdesk.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise _at_work(data_dir) from None
+    except OSError:
+        return  # a folder that cannot be written is the next step's error, with its own words
+    lock.release()
+
+
+def _at_work(data_dir: Path) -> NightdeskError:
+    return NightdeskError(
+        f"Another nightdesk is at work here{_holder(data_dir)}",
+        where=str(data_dir),
+        todo="Wait until it has finished; two at the same time would ask and write everything twice.",
+    )
 
 
 def _holder(data_dir: Path) -> str:

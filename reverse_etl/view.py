@@ -35,6 +35,7 @@ _TITLES = {
 }
 _DECISIONS = {"auto": "green", "require_approval": "yellow", "denied": "red"}
 _SHOWN_CHARS = 140
+_NOT_BESIDE = {"conflict_class", "deciding_rule"}
 
 
 def chosen(plan: Plan, select: Selection, limit: int | None = None) -> tuple[list[dict[str, Any]], int]:
@@ -91,7 +92,6 @@ def terminal(
         limit: How many records the page shows.
         reasons: Rule id to reason (see `rule_reasons`).
     """
-    from rich.columns import Columns
     from rich.console import Group
     from rich.text import Text
 
@@ -99,8 +99,7 @@ def terminal(
     parts: list[RenderableType] = [_headline(summary)]
     if not summary.operation_count:
         return Group(*parts, Text("Nothing to do: the CRM holds what it should.", style="green"))
-    counts = [_counts(summary, column, reasons or {}) for column in BREAKDOWNS if column != "conflict_class"]
-    parts += [Columns(counts, padding=(0, 3)), _brakes(summary)]
+    parts += [*_breakdowns(summary, reasons or {}), _brakes(summary)]
     ops, total = chosen(plan, select, limit)
     shown = f"{len(ops)} of {total:,}" + ("" if select.is_everything else " selected")
     parts.append(Text(f"Changes, by record ({shown})", style="bold"))
@@ -112,14 +111,12 @@ def terminal(
 
 def summary(made: PlanSummary, *, reasons: Mapping[str, str] | None = None) -> RenderableType:
     """Render a plan's numbers only: what it is, its counts, its brakes, and what to do next."""
-    from rich.columns import Columns
     from rich.console import Group
     from rich.text import Text
 
     if not made.operation_count:
         return Group(_headline(made), Text("Nothing to do: the CRM holds what it should.", style="green"))
-    counts = [_counts(made, column, reasons or {}) for column in BREAKDOWNS if column != "conflict_class"]
-    return Group(_headline(made), Columns(counts, padding=(0, 3)), _brakes(made), _next_step(made))
+    return Group(_headline(made), *_breakdowns(made, reasons or {}), _brakes(made), _next_step(made))
 
 
 def _headline(summary: PlanSummary) -> RenderableType:
@@ -137,6 +134,14 @@ def _headline(summary: PlanSummary) -> RenderableType:
     for reason, number in summary.left_out.items():
         line.append(f"\n{number:,} left out: {reason}", style="dim")
     return line
+
+
+def _breakdowns(summary: PlanSummary, reasons: Mapping[str, str]) -> list[RenderableType]:
+    """Counts by record, property, operation and decision side by side; rules below, with room for what they mean."""
+    from rich.columns import Columns
+
+    beside = [_counts(summary, column, reasons) for column in BREAKDOWNS if column not in _NOT_BESIDE]
+    return [Columns(beside, padding=(0, 3)), _counts(summary, "deciding_rule", reasons)]
 
 
 def _counts(summary: PlanSummary, column: str, reasons: Mapping[str, str]) -> Table:

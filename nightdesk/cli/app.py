@@ -44,24 +44,31 @@ def run() -> None:
         # The reader (`| head`) has gone; Python would complain once more while closing the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            _unexpected(error, logs.to_file(Path("target") / "logs"))
-        _show(
-            NightdeskError(
-                "The disk is full",
-                where=str(error.filename or ""),
-                todo="Free some space and run the command again; what was loaded and answered is kept.",
-            )
-        )
-        sys.exit(1)
     except Exception as error:
         # click's own usage errors know how to show themselves.
         if hasattr(error, "show") and hasattr(error, "exit_code"):
             error.show()  # pyright: ignore
             sys.exit(error.exit_code)  # pyright: ignore
+        if _is_disk_full(error):
+            _show(
+                NightdeskError(
+                    "The disk is full",
+                    where=" ".join(str(error).split())[:300],
+                    todo="Free some space and run the command again; what was loaded and answered is kept.",
+                )
+            )
+            sys.exit(1)
         _unexpected(error, logs.to_file(Path("target") / "logs"))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Whether this error, or what it came from, is the disk's: dlt, dbt and DuckDB each wrap it in their own."""
+    while error is not None:
+        if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _show(error: NightdeskError) -> None:
@@ -69,11 +76,12 @@ def _show(error: NightdeskError) -> None:
     from rich.text import Text
 
     console = Console(stderr=True, highlight=False)
-    console.print(Text("Error  ", style="bold red").append(Text(error.what, style="default not bold")))
+    # Not wrapped: a path that is cut in two cannot be copied.
+    console.print(Text("Error  ", style="bold red").append(Text(error.what, style="default not bold")), soft_wrap=True)
     if error.where:
-        console.print(Text("where  ", style="dim").append(Text(error.where, style="default")))
+        console.print(Text("where  ", style="dim").append(Text(error.where, style="default")), soft_wrap=True)
     if error.todo:
-        console.print(Text("do     ", style="dim").append(Text(error.todo, style="default")))
+        console.print(Text("do     ", style="dim").append(Text(error.todo, style="default")), soft_wrap=True)
 
 
 def _unexpected(error: Exception, log_file: Path | None) -> None:

@@ -29,10 +29,11 @@ def console() -> Console:
 
 def prepared() -> Project:
     """The project in the current folder, ready to work on."""
-    from nightdesk import logs, prepare, settings
+    from nightdesk import lock, logs, prepare, settings
 
     folder = Path.cwd()
     read = settings.read(folder)
+    lock.require_free(read.data_dir)
     logs.to_file(read.logs)
     return prepare.project(folder, read, system_clock)
 

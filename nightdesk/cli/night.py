@@ -171,9 +171,10 @@ def evaluate(
 ) -> None:
     """How good the agent is: precision, recall and ranking against the sample company's truth."""
     from nightdesk.cli.common import console
-    from sandbox.evaluation import report
+    from sandbox.evaluation.report import reuse as judge
+    from sandbox.evaluation.report import run
 
     if reuse is not None:
-        report.reuse(console(), data_dir=reuse, folder=folder)
+        judge(console(), data_dir=reuse, folder=folder)
     else:
-        report.run(console(), contacts=contacts, seed=seed, folder=folder)
+        run(console(), contacts=contacts, seed=seed, folder=folder)

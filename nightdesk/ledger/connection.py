@@ -7,6 +7,7 @@ the ledger's only writer, so a lock means a second Nightdesk (or a BI tool on th
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 LEDGER_ALIAS = "ledger"
 WAREHOUSE_ALIAS = "warehouse"
+PATIENCE_SECONDS = 3.0  # how long a file held by another process is waited for
 
 _HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 
@@ -96,10 +98,16 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path, alias: str, *, re
     if not re.fullmatch(r"[a-z_][a-z0-9_]*", alias):
         raise ValueError(f"alias {alias!r} is not a plain lower-case name")
     quoted = str(path).replace("'", "''")
-    try:
-        connection.execute(f"attach '{quoted}' as {alias}{' (read_only)' if read_only else ''}")
-    except duckdb.Error as error:
-        raise explain(error, path, alias) from error
+    patience_ends = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            connection.execute(f"attach '{quoted}' as {alias}{' (read_only)' if read_only else ''}")
+            return
+        except duckdb.Error as error:
+            # A command that only looks holds the file for a moment; a night must not end because of it.
+            if "Could not set lock" not in str(error) or time.monotonic() > patience_ends:
+                raise explain(error, path, alias) from error
+            time.sleep(0.1)
 
 
 def explain(error: Exception, path: Path, alias: str = LEDGER_ALIAS) -> NightdeskError:

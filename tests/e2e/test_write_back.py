@@ -64,7 +64,10 @@ def test_apply_writes_the_plan_and_nothing_else_and_rollback_restores(night: Wor
         night.run("approve", "--all", "--as", "maya", "--role", "revops")
         night.run("apply", "--execute")
         assert {(kind, str(record), name, after) for kind, record, name, after in night.crm(WRITTEN)} == expected
-        assert night.crm("select count(*) from journal where action <> 'set' or property not like 'nightdesk_%'") == untouched
+        assert (
+            night.crm("select count(*) from journal where action <> 'set' or property not like 'nightdesk_%'")
+            == untouched
+        )
         assert "chain is whole" in night.run("audit", "verify").stdout
 
         # A night after the write proposes nothing, and asks nothing: our own writes are not news.

@@ -140,9 +140,9 @@ class World:
             "facts": self.rows("ledger", "select fact_id, document_id, predicate, fact_value from facts order by all"),
             "outcomes": self.rows(
                 "ledger",
-                # Which run of an interrupted night gave the answer may differ; whether there is one may not.
-                "select operation, record_id, if(outcome = 'unchanged', 'enriched', outcome) "
-                "from outcomes where run_id = ? order by all",
+                # Which run of an interrupted night gave the answer may differ; what it ended in may not.
+                "select outcomes.operation, outcomes.record_id, coalesce(answers.outcome, outcomes.outcome) "
+                "from outcomes left join answers using (answer_id) where outcomes.run_id = ? order by all",
                 [self.last_run()],
             ),
             "lead_scores": self.rows("warehouse", "select contact_id, score, tier from lead_scores order by all"),
