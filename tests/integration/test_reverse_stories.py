@@ -57,7 +57,7 @@ def planned(room: Desk) -> Desk:
 
 def test_the_plan_page_shows_counts_rules_reasons_and_something_of_every_field(planned: Desk) -> None:
     plan = load(planned.ledger)
-    page = text(view.terminal(plan, limit=8, reasons=view.rule_reasons(planned.policy)))
+    page = text(view.terminal(plan, limit=6, reasons=view.rule_reasons(planned.policy)))
     assert plan.plan_id in page and plan.summary.digest in page
     assert "63 changes on 31 records" in page
     assert "The person opted out" in page and "Somebody changed the value since we wrote it" in page

@@ -70,6 +70,8 @@ final as (
             partition by cited.operation, cited.record_id
             order by
                 case cited.evidence_kind when 'field' then 1 else 0 end asc,
+                -- What a choice rests on stands before what a sentence quotes.
+                case when cited.first_use like 'judgement %' then 0 else 1 end asc,
                 documents.document_date desc nulls last,
                 cited.first_use asc,
                 cited.evidence_id asc,
