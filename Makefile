@@ -39,8 +39,9 @@ nights: $(STAMP)  ## Three nights: the first, a quiet one, one after 10 % of the
 test: $(STAMP) lint  ## Linters, then every test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: $(STAMP)  ## ruff and sqlfluff
+lint: $(STAMP)  ## ruff, pyright (strict) and sqlfluff
 	@$(BIN)/ruff check .
+	@$(BIN)/basedpyright --level error
 	@$(BIN)/ruff format --check --quiet . || (echo "run: ruff format ." && exit 1)
 	@$(BIN)/sqlfluff lint --disable-progress-bar models tests/dbt
 

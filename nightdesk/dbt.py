@@ -100,7 +100,8 @@ class Dbt:
                 progress(event.data.node_info.node_name)
 
         try:
-            return dbtRunner(manifest=self._manifest, callbacks=[on_event]).invoke(arguments)
+            runner = dbtRunner(manifest=self._manifest, callbacks=[on_event])
+            return runner.invoke(arguments)  # pyright: ignore[reportUnknownMemberType]
         finally:
             # The next step of the night opens the same files, and DuckDB gives each to one opener only.
             if DuckDBConnectionManager._ENV is not None:  # pyright: ignore[reportPrivateUsage]

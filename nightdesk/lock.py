@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from nightdesk.errors import NightdeskError
 
 
 @contextmanager
-def exclusive(data_dir: Path, command: str, clock: Clock) -> Iterator[None]:
+def exclusive(data_dir: Path, command: str, clock: Clock) -> Generator[None]:
     """Hold the data directory's lock; the operating system lets go of it when the process dies, however it dies.
 
     Raises:

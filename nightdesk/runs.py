@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -52,7 +52,7 @@ class Run:
             )
 
     @contextmanager
-    def step(self, name: str) -> Iterator[dict[str, int | float]]:
+    def step(self, name: str) -> Generator[dict[str, int | float]]:
         """Record a step around a block; the block fills the numbers it wants kept."""
         self.event(name, "started")
         numbers: dict[str, int | float] = {}

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date
@@ -84,7 +84,7 @@ def serve_forever(folder: Path, *, port: int, requests_per_10s: int, on_start: C
 
 
 @contextmanager
-def served(folder: Path, port: int = PORT) -> Iterator[str]:
+def served(folder: Path, port: int = PORT) -> Generator[str]:
     """Serve the sandbox CRM in a process of its own while the block runs; a CRM is another machine, after all.
 
     Yields:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -135,7 +135,7 @@ def keep_opt_outs(project: Project, run_id: str, clock: Clock) -> int:
 
 
 @contextmanager
-def open_crm(project: Project) -> Iterator[HubSpotAdapter]:
+def open_crm(project: Project) -> Generator[HubSpotAdapter]:
     """The CRM to write to, as a context.
 
     Raises:

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
@@ -29,6 +30,7 @@ def run() -> None:
     """Run a command; every failure ends in one message and a non-zero exit code."""
     from nightdesk import logs
 
+    code: object = 0
     try:
         code = app(standalone_mode=False)
     except NightdeskError as error:
@@ -84,7 +86,7 @@ def _show(error: NightdeskError) -> None:
         console.print(Text("do     ", style="dim").append(Text(error.todo, style="default")), soft_wrap=True)
 
 
-def _unexpected(error: Exception, log_file: Path | None) -> None:
+def _unexpected(error: Exception, log_file: Path | None) -> NoReturn:
     """A fault of ours: the traceback goes to the log file, the person gets one message."""
     from nightdesk import logs
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ def prepared() -> Project:
 
 
 @contextmanager
-def progress_line(out: Console) -> Iterator[Progress]:
+def progress_line(out: Console) -> Generator[Progress]:
     """A live line on a terminal; elsewhere one plain line a step and at most one every five seconds."""
     if out.is_terminal:
         with out.status("starting") as status:
