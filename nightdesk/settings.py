@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import getpass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     agent: AgentName = "rules"
     record: bool = False
     as_of: date = Field(default_factory=lambda: datetime.now(UTC).date())
-    actor: str = Field(default_factory=lambda: os.environ.get("USER") or "unknown")
+    actor: str = Field(default_factory=getpass.getuser)
 
     @field_validator("hubspot_url")
     @classmethod

@@ -342,7 +342,7 @@ def _render(facts: Mapping[str, Any]) -> RenderableType:
     answer = facts["answer"]
     if answer:
         model = f" ({answer['model']})" if answer["model"] else ""
-        cost = f", {answer['cost_usd']} USD" if answer["cost_usd"] is not None else ""
+        cost = f", ${float(answer['cost_usd']):.4f}" if answer["cost_usd"] is not None else ""
         confidence = f", confidence {facts['confidence']:.2f}" if facts["confidence"] is not None else ""
         line(
             "Answer",
