@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nightdesk.policy.load import Policy
 
 OPERATIONS_FOLDER = Path(__file__).parent / "operations"
-SPANS_VERSION = 1  # raise when `enrich/spans.py` numbers or cuts spans differently: agents are shown those numbers
+SPANS_VERSION = 2  # raise when `enrich/spans.py` numbers or cuts spans differently: agents are shown those numbers
 
 
 class _Spec(BaseModel):

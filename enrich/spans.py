@@ -1,7 +1,8 @@
 """Cuts a document into the spans an agent may cite: sentences with character offsets, a side and an author.
 
-What was said before is not read again as new: quoted replies, forwarded text and signatures get no span. Offsets count
-characters of the document's text (a context's body), so a quote is always `body[start:end]`.
+What was said before is not read again as new: quoted replies and signatures get no span. Forwarded text is new to us:
+it gets spans of its own author, and of an unknown side unless that author's address says whose colleague it is. Offsets
+count characters of the document's text (a context's body), so a quote is always `body[start:end]`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Span:
         text: `body[start:end]`.
         side: Who speaks.
         author: Speaker or address as found; empty when unknown.
+        is_forwarded: Whether it stands in text the document's author passed on, and is no word of theirs.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Span:
     text: str
     side: Side
     author: str
+    is_forwarded: bool = False
 
 
 # --- which lines are new -------------------------------------------------------------------------------------------
@@ -96,18 +99,46 @@ _DISCLAIMER = re.compile(
     re.IGNORECASE,
 )
 _POSTSCRIPT = re.compile(r"p\.? ?s\.?\s?[:.\-–,]|nb\s?:|ps\b", re.IGNORECASE)
+_FORWARD_SUBJECT = re.compile(r"\s*(?:(?:re|aw|sv|antw)\s?:\s*)?(?:fwd?|wg|tr|rv|doorst|enc|i)\s?:", re.IGNORECASE)
+_MOST_HEADER_LINES = 12
+# Where everybody has an address, having one there makes nobody a colleague.
+_SHARED_DOMAINS = frozenset(
+    """
+    gmail.com googlemail.com outlook.com hotmail.com live.com msn.com yahoo.com icloud.com me.com aol.com gmx.de gmx.net
+    web.de t-online.de freenet.de orange.fr free.fr laposte.net wanadoo.fr yahoo.fr hotmail.fr yahoo.es hotmail.es
+    ziggo.nl kpnmail.nl proton.me protonmail.com mail.com
+    """.split()  # noqa: SIM905
+)
+_ADDRESS = re.compile(r"[\w.+'-]+@([\w-]+(?:\.[\w-]+)+)")
 _CONTACT_DATA = re.compile(r"\+?\d[\d\s()/.-]{7,}\d|\b\S+@\S+\.\S+|\bwww\.|https?://|\s\|\s", re.IGNORECASE)
 
 
-def zones(body: str) -> tuple[Zone, ...]:
-    """The roles of an email's or note's lines, merged into stretches; they cover the text without gaps."""
+def zones(body: str, *, is_forward: bool = False) -> tuple[Zone, ...]:
+    """The roles of an email's or note's lines, merged into stretches; they cover the text without gaps.
+
+    Args:
+        is_forward: The subject says that the document passes something on, so a bare block of headers opens
+            forwarded text, not the history of a reply.
+    """
     lines: list[tuple[int, int, str]] = []
     position = 0
     for raw in body.splitlines(keepends=True):
         lines.append((position, position + len(raw), raw.strip()))
         position += len(raw)
+    kinds, opened = _kinds(lines, is_forward=is_forward)
+    if opened is not None:
+        # Forwarded text is an email of its own: its headers, its signature and what it quotes are not its words.
+        head = _header_length([line for _, _, line in lines[opened:]])
+        inner, _ = _kinds(lines[opened + head :], is_forward=True)
+        kinds[opened:] = [*["quoted"] * head, *("forwarded" if kind == "new" else kind for kind in inner)]
+    return tuple(_merge(lines, kinds))
+
+
+def _kinds(lines: list[tuple[int, int, str]], *, is_forward: bool) -> tuple[list[ZoneKind], int | None]:
+    """Each line's role, and where forwarded text begins (at its separator or first header), if it does."""
     kinds: list[ZoneKind] = []
     rest: ZoneKind | None = None  # once history starts without `>` marks, everything after it is history
+    forwarded_at: int | None = None
     signature = False
     is_wrapped = False  # the line before began an introduction that ends on this one
     for index, (_, _, line) in enumerate(lines):
@@ -134,6 +165,10 @@ def zones(body: str) -> tuple[Zone, ...]:
                 rest = "quoted"
             continue
         if kind is not None:
+            if kind == "headers":
+                kind = "forwarded" if is_forward else "quoted"
+            if kind == "forwarded":
+                forwarded_at = index
             rest = kind
             kinds.append(kind)
             continue
@@ -163,12 +198,27 @@ def zones(body: str) -> tuple[Zone, ...]:
         ):
             signature = True
         kinds.append("signature" if signature else "new")
-    return tuple(_merge(lines, kinds))
+    return kinds, forwarded_at
+
+
+def _header_length(lines: list[str]) -> int:
+    """Lines of separator and headers at the start of forwarded text: up to the first empty line after a header."""
+    has_header = False
+    for index, line in enumerate(lines[:_MOST_HEADER_LINES]):
+        is_header = _HEADER_FROM.fullmatch(line) is not None or _HEADER_NEXT.match(line) is not None
+        has_header = has_header or is_header
+        if not line and has_header:
+            return index
+        if line and not is_header and has_header and not lines[index - 1].endswith((",", ";")):
+            return index  # no empty line between headers and text
+        if line and not is_header and not has_header and index > 0:
+            return index  # a separator without headers
+    return 1 if not has_header else min(len(lines), _MOST_HEADER_LINES)
 
 
 def _starts_history(
     lines: list[tuple[int, int, str]], index: int
-) -> Literal["intro", "wrapped", "quoted", "forwarded"] | None:
+) -> Literal["intro", "wrapped", "quoted", "forwarded", "headers"] | None:
     line = lines[index][2]
     if not line:
         return None
@@ -188,7 +238,7 @@ def _starts_history(
     if _HEADER_FROM.fullmatch(line):
         following = [text for _, _, text in lines[index + 1 : index + 4]]
         if sum(1 for text in following if _HEADER_NEXT.match(text)) >= 2:
-            return "quoted"
+            return "headers"
     return None
 
 
@@ -296,20 +346,53 @@ def segment(context: Context, company: str) -> tuple[Span, ...]:
     side = _side(context.get("document.author_side"))
     author = context.get("document.author")
     limit = min(len(body), MAX_BODY_CHARS)
-    found: Iterator[tuple[int, int, Side, str]]
+    found: Iterator[tuple[int, int, Side, str, bool]]
     if kind == "call":
-        found = _call(body, limit, company, side, author)
+        found = ((*turn, False) for turn in _call(body, limit, company, side, author))
     else:
-        found = (
-            (start, end, side, author)
-            for zone in zones(body[:limit] if limit < len(body) else body)
-            if zone.kind == "new"
-            for start, end in sentences(body, zone.start, zone.end)
-        )
+        found = _mail(body[:limit] if limit < len(body) else body, context, company)
     return tuple(
-        Span(f"s{number}", start, end, body[start:end], who, name)
-        for number, (start, end, who, name) in enumerate(found, start=1)
+        Span(f"s{number}", start, end, body[start:end], who, name, forwarded)
+        for number, (start, end, who, name, forwarded) in enumerate(found, start=1)
     )
+
+
+def _mail(body: str, context: Context, company: str) -> Iterator[tuple[int, int, Side, str, bool]]:
+    side, author = _side(context.get("document.author_side")), context.get("document.author")
+    is_forward = _FORWARD_SUBJECT.match(context.get("document.subject")) is not None
+    for zone in zones(body, is_forward=is_forward):
+        if zone.kind == "new":
+            yield from ((start, end, side, author, False) for start, end in sentences(body, zone.start, zone.end))
+        elif zone.kind == "forwarded":
+            writer = _forwarded_author(body[max(0, zone.start - 2000) : zone.start])
+            whose = _forwarded_side(writer, side, author, company)
+            if whose is not None:
+                yield from ((start, end, whose, writer, True) for start, end in sentences(body, zone.start, zone.end))
+
+
+def _forwarded_author(above: str) -> str:
+    """Who wrote forwarded text, by the last `From:` line above it: the address, else the name, else nothing."""
+    written = ""
+    for line in above.splitlines():
+        if _HEADER_FROM.fullmatch(line.strip()):
+            written = line.partition(":")[2].strip(" *\t")
+    address = _ADDRESS.search(written)
+    return written if address is None else address[0]
+
+
+def _forwarded_side(writer: str, side: Side, author: str, company: str) -> Side | None:
+    """Whose words forwarded text is; None when a customer sends us our own, which is nothing new.
+
+    A colleague of the document's author is on their side. Everybody else is of an unknown side: what a customer says
+    somebody said is hearsay, and a header in a body is easily forged, so it never makes a customer's text ours.
+    """
+    domain = writer.rpartition("@")[2].casefold() if "@" in writer else ""
+    if not domain:
+        return "unknown"
+    if domain == author.rpartition("@")[2].casefold() and domain not in _SHARED_DOMAINS:
+        return side
+    own = re.sub(r"\W", "", company.casefold())
+    return None if side == "theirs" and own and domain.split(".")[-2] == own else "unknown"
 
 
 def _call(body: str, limit: int, company: str, side: Side, author: str) -> Iterator[tuple[int, int, Side, str]]:

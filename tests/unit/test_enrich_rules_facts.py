@@ -171,7 +171,7 @@ def test_days_are_counted_from_the_document_not_from_today() -> None:
 
 def test_an_automatic_reply_states_absence_and_nothing_else() -> None:
     span = Span("s1", 0, 1, "I am out of office, we have no budget, please call me.", "theirs", "")
-    kept = READER.read([span], TODAY, is_machine=True)
+    kept = READER.read(READER.readable([span], span.text), TODAY, is_machine=True)
     assert {fact.predicate for fact in kept} <= {"out_of_office", "opt_out"} and kept
 
 

@@ -33,8 +33,6 @@ def texts(body: str, kind: str = "email") -> list[str]:
         "________________________________\nFrom: Tom Hale\nOLD words here.\n",
         "From: Tom Hale <tom@harbourline.example>\nSent: Friday, 31 July 2026\nTo: Dana\nSubject: x\n\nOLD words here.\n",  # noqa: E501
         "Von: Tom Hale\nGesendet: Freitag\nAn: Dana\nBetreff: x\n\nOLD words here.\n",
-        "---------- Forwarded message ---------\nFrom: X\nOLD words here.\n",
-        "Begin forwarded message:\n\nOLD words here.\n",
         "> OLD words here.\n> OLD too.\n",
     ],
 )
@@ -156,3 +154,51 @@ def test_the_span_at_a_character_is_found() -> None:
     found = cut("One. Two. Three.")
     assert spans.span_at(found, 6) == found[1]
     assert spans.span_at(found, 4) is None
+
+
+FORWARD = (
+    "---------- Forwarded message ---------\n"
+    "From: {who}\nDate: Mon, 3 Aug 2026\nSubject: Re: tools\nTo: Dana\n\n{text}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("who", "side"),
+    [
+        ("Rob Lane <rob@acme.example>", "theirs"),
+        ("Rob Lane <rob@elsewhere.example>", "unknown"),
+        ("Rob Lane", "unknown"),
+    ],
+)
+def test_forwarded_text_is_new_and_its_own_authors(who: str, side: str) -> None:
+    found = cut(f"See below.\n\n{FORWARD.format(who=who, text='We have no budget.')}")
+    assert [(span.text, span.side, span.is_forwarded) for span in found] == [
+        ("See below.", "theirs", False),
+        ("We have no budget.", side, True),
+    ]
+    assert found[1].author in who and found[1].author
+
+
+def test_our_own_words_sent_back_to_us_are_not_new() -> None:
+    text = FORWARD.format(who="Tom Hale <tom@harbourline.example>", text="You get it for free.")
+    assert texts(f"Is that so?\n\n{text}") == ["Is that so?"]
+
+
+def test_what_a_forwarded_mail_quotes_or_signs_with_stays_unread() -> None:
+    text = "We said no.\n\nBest\nRob\n+44 113 496 0101\n\n> OLD words here."
+    assert texts(f"FYI\n\n{FORWARD.format(who='Rob <rob@acme.example>', text=text)}") == ["FYI", "We said no."]
+
+
+def test_bare_headers_open_forwarded_text_only_when_the_subject_says_so() -> None:
+    body = "FYI\n\nFrom: Rob <rob@acme.example>\nSent: Friday\nTo: Dana\nSubject: x\n\nNew to you.\n"
+    head = HEAD.format(kind="email", side="theirs")
+    fwd = head.replace("[document.author_side]", "[document.subject] FW: x\n[document.author_side]")
+    assert [span.text for span in spans.segment(contexts.parse(fwd + body), "Harbourline")] == ["FYI", "New to you."]
+    assert texts(body) == ["FYI"]
+
+
+def test_a_shared_mail_provider_makes_nobody_a_colleague() -> None:
+    head = HEAD.format(kind="email", side="theirs").replace("dana@acme.example", "dana@gmail.com")
+    text = FORWARD.format(who="Rob <rob@gmail.com>", text="No budget.")
+    found = spans.segment(contexts.parse(head + f"FYI\n\n{text}"), "Harbourline")
+    assert found[-1].side == "unknown"

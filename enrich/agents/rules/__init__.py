@@ -21,7 +21,7 @@ from nightdesk.errors import NightdeskError
 if TYPE_CHECKING:
     from nightdesk.policy.load import Policy
 
-CODE_VERSION = 1  # raise when the code answers an unchanged input differently; lexicon changes are seen by themselves
+CODE_VERSION = 2  # raise when the code answers an unchanged input differently; lexicon changes are seen by themselves
 
 OPERATIONS = ("extract_facts", "reply_class", "icp_fit", "lead_quality", "churn_revisit", "meeting_brief")
 
@@ -85,8 +85,10 @@ def _reader(lexicon: Lexicon) -> FactReader:
 
 
 def _extract_facts(context: contexts.Context, policy: Policy, lexicon: Lexicon) -> dict[str, Any]:
-    found = _reader(lexicon).read(
-        spans.segment(context, policy.icp.company),
+    reader = _reader(lexicon)
+    shown = spans.segment(context, policy.icp.company)
+    found = reader.read(
+        reader.readable(shown, context.body or "", is_call=context.get("document.type") == "call"),
         date.fromisoformat(context.get("document.date")),
         is_machine=context.get("document.is_machine") == "true",
     )

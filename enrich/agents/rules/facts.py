@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from enrich.agents.rules.dates import Mention
 from enrich.agents.rules.lexicon import FactRule, Lexicon
+from enrich.agents.rules.machine_text import is_repetition
 from enrich.agents.rules.patterns import Match, find
-from enrich.agents.rules.tokens import Tagged, fold, tokenise
+from enrich.agents.rules.tokens import Tagged, fold, tokenise, visible
 from enrich.spans import Span
 
 _AMBIGUOUS_TECH = frozenset({"Excel", "Oracle", "Dynamics", "Manhattan", "Infor"})
+# What an automatic reply may say, and what a person can only say of themselves, never of whose text they pass on.
+_FROM_MACHINES = frozenset({"out_of_office", "opt_out"})
+_OF_THE_WRITER = frozenset({"out_of_office", "opt_out", "meeting_asked", "commitment", "next_step"})
+# What two sentences may say together; anything else is said in one.
+TOGETHER = frozenset({"budget", "need", "pain", "objection", "renewal_risk", "tech_in_use", "authority"})
+_SAID_ONCE = TOGETHER - {"tech_in_use"} | {"product_feedback", "legal_asked", "security_asked", "pricing_asked"}
+_NAMED = frozenset({"tech_in_use"})  # the cited sentence must hold the name
 _THOUSANDS = re.compile(r"^\d{1,3}(?:[.,]\d{3})+$")
 
 
@@ -28,6 +36,15 @@ class FoundFact:
     span: str
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A sentence with its words and the mask of their classes."""
+
+    span: Span
+    tokens: list[str]
+    mask: int
+
+
 class FactReader:
     """Reads facts with one lexicon. Holds no state between documents."""
 
@@ -38,37 +55,81 @@ class FactReader:
             for side in ("theirs", "ours", "unknown")
         }
 
-    def read(self, spans: Sequence[Span], today: date, *, is_machine: bool = False) -> list[FoundFact]:
+    def prepare(self, span: Span) -> Prepared:
+        """A sentence in words: what a person sees of it, slips mended, without the phrases it merely opens or ends with."""  # noqa: E501
+        lexicon = self._lexicon
+        shown = visible(span.text)
+        written = tokenise(shown)
+        tokens = lexicon.tagger.correct(written)
+        if tokens != written:
+            for index, (one, other) in enumerate(zip(written, tokens, strict=True)):
+                if index and one != other and f" {one.capitalize()}" in shown:
+                    tokens[index] = one  # a name in the middle of a sentence is no slip
+        tokens = lexicon.grammar.without_fillers(tokens)
+        return Prepared(span, tokens, lexicon.tagger.mask(tokens))
+
+    def readable(self, spans: Sequence[Span], body: str, *, is_call: bool = False) -> list[Prepared]:
+        """The sentences, without those that talk to a machine or stand in one paragraph with such talk."""
+        machine_text = self._lexicon.machine_text
+        prepared = [self.prepare(span) for span in spans]
+        left_out = machine_text.unreadable(
+            body,
+            spans,
+            [machine_text.talks_to_machine(item.mask) or is_repetition(item.tokens) for item in prepared],
+            is_call=is_call,
+        )
+        return [item for item in prepared if item.span.id not in left_out] if left_out else prepared
+
+    def read(self, sentences: Sequence[Prepared], today: date, *, is_machine: bool = False) -> list[FoundFact]:
         """The facts of one document, in reading order.
 
         Args:
+            sentences: As from `readable`.
             today: The document's own date; relative dates are counted from it.
             is_machine: An automatic reply: only absence and opt-out are read from it.
         """
         found: list[FoundFact] = []
-        for span in spans:
-            for fact in self.read_span(span, today):
-                if not is_machine or fact.predicate in ("out_of_office", "opt_out"):
-                    found.append(fact)
+        before: tuple[Prepared, list[FoundFact]] | None = None
+        for item in sentences:
+            facts = self.read_prepared(item, today)
+            if before is not None:
+                facts += self._read_together(before, (item, facts), today)
+            said_before = (
+                {(fact.predicate, fact.value, fact.polarity) for fact in before[1]}
+                if before is not None and before[0].span.author == item.span.author
+                else set[tuple[str, str, str]]()
+            )
+            before = item, facts
+            for fact in facts:
+                if fact.predicate in _SAID_ONCE and (fact.predicate, fact.value, fact.polarity) in said_before:
+                    continue  # the second half of one remark
+                if is_machine and fact.predicate not in _FROM_MACHINES:
+                    continue
+                if item.span.is_forwarded and fact.predicate in _OF_THE_WRITER:
+                    continue
+                found.append(fact)
         return found
 
     def read_span(self, span: Span, today: date) -> list[FoundFact]:
         """The facts of one sentence."""
+        return self.read_prepared(self.prepare(span), today)
+
+    def read_prepared(self, item: Prepared, today: date) -> list[FoundFact]:
+        """The facts of one sentence."""
         lexicon = self._lexicon
-        tokens = lexicon.tagger.correct(tokenise(span.text))
+        tokens, mask = item.tokens, item.mask
         if len(tokens) < 2 or _is_listing(tokens):
             return []
-        mask = lexicon.tagger.mask(tokens)
         if any(token[0].isdigit() for token in tokens):
             mask |= 1 << lexicon.number_class
-        candidates = self._by_side[span.side].candidates(mask)
+        candidates = self._by_side[item.span.side].candidates(mask)
         if not candidates:
             return []
         tagged = lexicon.tagger.tag(tokens)
         self._tag_numbers(tagged)
-        if lexicon.grammar.is_for_machines(tagged) or lexicon.grammar.is_ironic(tagged):
+        if lexicon.machine_text.talks_to_machine(mask) or lexicon.grammar.is_ironic(tagged):
             return []
-        sentence = _Sentence(self._lexicon, span, tagged, mask, today)
+        sentence = _Sentence(self._lexicon, item.span, tagged, mask, today)
         found: dict[tuple[str, str, str], FoundFact] = {}
         done: set[str] = set()
         for rule in candidates:
@@ -79,6 +140,26 @@ class FactReader:
                 if rule.first:
                     done.add(rule.predicate)
         return list(found.values())
+
+    def _read_together(
+        self, before: tuple[Prepared, list[FoundFact]], after: tuple[Prepared, list[FoundFact]], today: date
+    ) -> list[FoundFact]:
+        """What two sentences say only together: a question and its answer, a thing and "that is what we want"."""
+        (first, first_facts), (second, second_facts) = before, after
+        joined = self._lexicon.dialogue.join(first, second)
+        if joined is None:
+            return []
+        known = {(fact.predicate, fact.value) for fact in (*first_facts, *second_facts)}
+        tokens = self._lexicon.grammar.without_fillers(joined)
+        span = replace(second.span, text=f"{first.span.text.rstrip(' ?')}, {second.span.text}")
+        facts = self.read_prepared(Prepared(span, tokens, self._lexicon.tagger.mask(tokens)), today)
+        return [
+            fact
+            for fact in facts
+            if fact.predicate in TOGETHER
+            and (fact.predicate, fact.value) not in known
+            and (fact.predicate not in _NAMED or fact.value.casefold() in second.span.text.casefold())
+        ]
 
     def _tag_numbers(self, tagged: Tagged) -> None:
         number = self._lexicon.number_class
@@ -217,8 +298,10 @@ class _Sentence:
                 values = self._numbers(match)
             case "person":
                 values = self._people(match)
+            case "full_person":
+                values = [name for name in self._people(match) if " " in name]
             case "competitor":
-                values = [name for number, name in self.lexicon.competitors.items() if number in self.tagged.places]
+                values = self._competitors()
             case "tech":
                 values = self._tech()
             case "back_date":
@@ -287,6 +370,22 @@ class _Sentence:
             full = [name for name, (start, _) in names if " " in name and start < match.end]
             return full[:1] or touched[:1]
         return touched[:1]
+
+    def _competitors(self) -> list[str]:
+        """Competitors named; a name made of everyday words counts only as written ("Track Well", not "track well")."""
+        text = self.span.text
+        found: list[str] = []
+        for number, name in self.lexicon.competitors.items():
+            if number not in self.tagged.places:
+                continue
+            said = ["".join(self.tagged.tokens[start:end]) for start, end in self.tagged.places[number]]
+            is_split = all(end - start > 1 for start, end in self.tagged.places[number])
+            if is_split and not any(word in fold(text) for word in said) and text != text.lower():
+                first = {self.tagged.tokens[start] for start, _ in self.tagged.places[number]}
+                if not any(word.capitalize() in text or word.upper() in text for word in first):
+                    continue
+            found.append(name)
+        return found
 
     def _tech(self) -> list[str]:
         found: list[str] = []

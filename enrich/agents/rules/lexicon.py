@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from enrich.agents.rules.dates import DateGrammar
+from enrich.agents.rules.dialogue import Dialogue
+from enrich.agents.rules.machine_text import MachineText
 from enrich.agents.rules.names import Names
 from enrich.agents.rules.patterns import Pattern, compile_pattern
 from enrich.agents.rules.scope import Grammar
@@ -21,7 +23,7 @@ from nightdesk.errors import NightdeskError
 if TYPE_CHECKING:
     from nightdesk.policy.load import Policy
 
-FILES = ("words", "grammar", "dates", "facts", "replies", "titles", "phrases")
+FILES = ("words", "grammar", "dates", "facts", "replies", "titles", "phrases", "machine_text")
 FOLDER = "rules_agent"
 
 DateMode = Literal["none", "any", "until", "linked", "required", "required_until"]
@@ -67,6 +69,8 @@ class Lexicon:
     grammar: Grammar
     dates: DateGrammar
     names: Names
+    machine_text: MachineText
+    dialogue: Dialogue
     rules: tuple[FactRule, ...]
     replies: tuple[ReplyRule, ...]
     replies_data: Mapping[str, Any]
@@ -227,6 +231,8 @@ def _compile(
         grammar=grammar,
         dates=dates,
         names=Names(not_names),
+        machine_text=MachineText(data["machine_text"], tagger),
+        dialogue=Dialogue(data["grammar"]["dialogue"], tagger),
         rules=tuple(rules),
         replies=replies,
         replies_data=data["replies"],

@@ -48,6 +48,10 @@ class Names:
                 "-",
                 "•",
             }
+            if _is_place(text, match.start(), match.end(), words):
+                continue
+            if words[0] == "May" and _MODAL_MAY.match(text, match.start()):
+                words.pop(0)
             while words and self._is_no_name(words[0], starts):
                 words.pop(0)
                 starts = False
@@ -71,6 +75,28 @@ class Names:
         return low in self._not_names or (starts and low in COMMON_OPENERS) or low in _NEVER
 
 
+_ARTICLE = re.compile(r"\b(?:[Tt]he|[Aa]n?)\s$")
+_LOCATIVE = re.compile(r"\b(?:[Ii]n|[Aa]t|[Nn]ear|[Vv]ia|[Oo]utside|[Aa]round|[Ii]nto|[Tt]hrough)\s(?:the\s)?$")
+_ROUTE_BEFORE = re.compile(r"\w\s?[-–—/]\s$")
+_ROUTE_AFTER = re.compile(r"\s[-–—/]\s?[A-ZÀ-Þ]")
+_NOUN_AFTER = re.compile(r"\s[a-zà-ÿ]")
+_MODAL_MAY = re.compile(r"May (?:we|i|I|you)\b")
+_PLACE_PARTS = frozenset(
+    "city beach falls springs valley park harbour harbor port bay keynes hill hills island islands county airport fort saint st san santa los las le la new north south east west"  # noqa: E501, SIM905
+    " street road avenue lane quay dock terminal kingdom states".split()
+)
+
+
+def _is_place(text: str, start: int, end: int, words: list[str]) -> bool:
+    """Whether capitals name a place or a thing by where they stand: "the Genoa sailing", "in Leeds", "Lyon - Turin"."""
+    before, after = text[max(0, start - 12) : start], text[end : end + 4]
+    if _LOCATIVE.search(before) or _ROUTE_BEFORE.search(before) or _ROUTE_AFTER.match(after):
+        return True
+    if _ARTICLE.search(before) and _NOUN_AFTER.match(after):
+        return True
+    return len(words) > 1 and (words[0].lower() in _PLACE_PARTS or words[-1].lower() in _PLACE_PARTS)
+
+
 # Capitalised in the middle of sentences often enough, and nobody's name.
 _NEVER = frozenset(
     """
@@ -89,6 +115,9 @@ _NEVER = frozenset(
     english german french spanish dutch europe european germany france spain netherlands ireland britain england london berlin paris madrid amsterdam
     teams zoom outlook google microsoft linkedin slack email mail
     since after before while when if as although because once until for with by in on at of per via yet still just maybe perhaps actually honestly frankly unfortunately sadly currently recently
+    um uh er erm hm hmm ah oh eh look right yeah yep okay half third quarter nearly almost most many several some all both each every more less much enough once twice first second next last another
+    other others nobody everybody everyone somebody someone nothing everything anything something one two three four five six seven eight nine ten eleven twelve hundred thousand
+    believe according regarding concerning whom who what which where how why whose without unless until despite besides instead
     let ask talk speak contact call reach try meet see note fyi ps
     """.split()  # noqa: E501, SIM905
 )

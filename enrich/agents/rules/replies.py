@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from enrich.agents.rules.facts import FactReader
+from enrich.agents.rules.facts import FactReader, Prepared
 from enrich.agents.rules.lexicon import Lexicon, ReplyRule
 from enrich.agents.rules.patterns import find
-from enrich.agents.rules.tokens import Tagged, tokenise
+from enrich.agents.rules.tokens import Tagged
 from enrich.context import Context
 from enrich.spans import Span
 
@@ -31,11 +31,12 @@ def classify(context: Context, spans: Sequence[Span], lexicon: Lexicon, reader: 
     header = _from_header(context, spans, lexicon)
     if header is not None:
         return header
-    readable = [span for span in spans if span.side != "ours"][:_READ_SPANS]
+    own = [span for span in spans if span.side != "ours" and not span.is_forwarded]
+    readable = reader.readable(own[:_READ_SPANS], context.body or "")
     if not readable:
         return None
     today = date.fromisoformat(context.get("document.date"))
-    votes = [vote for index, span in enumerate(readable) for vote in _votes(span, index, lexicon, reader, today)]
+    votes = [vote for index, item in enumerate(readable) for vote in _votes(item, index, lexicon, reader, today)]
     absence = [vote for vote in votes if vote.level == "out_of_office"]
     others = [vote for vote in votes if vote.level != "out_of_office"]
     if absence and max((vote.weight for vote in others), default=0.0) <= 8.5:
@@ -46,9 +47,9 @@ def classify(context: Context, spans: Sequence[Span], lexicon: Lexicon, reader: 
     return min(others, key=lambda vote: (-vote.weight, order[vote.level]))
 
 
-def _default(readable: Sequence[Span], lexicon: Lexicon) -> Vote | None:
+def _default(readable: Sequence[Prepared], lexicon: Lexicon) -> Vote | None:
     """A reply without a sign of anything: what replies.yml says of it, read from its longest sentence."""
-    longest = max(readable, key=lambda span: span.end - span.start)
+    longest = max((item.span for item in readable), key=lambda span: span.end - span.start)
     level = lexicon.replies_data["default"]
     return None if level == "none" else Vote(level, 0.5, longest.id)
 
@@ -78,16 +79,16 @@ def _from_header(context: Context, spans: Sequence[Span], lexicon: Lexicon) -> V
     return None
 
 
-def _votes(span: Span, index: int, lexicon: Lexicon, reader: FactReader, today: date) -> list[Vote]:
+def _votes(item: Prepared, index: int, lexicon: Lexicon, reader: FactReader, today: date) -> list[Vote]:
     """What one sentence says; what stands first counts a little more."""
     data = lexicon.replies_data
     bonus = max(0.0, 0.5 - 0.05 * index)
-    tokens = lexicon.tagger.correct(tokenise(span.text))
-    if not tokens:
+    span = item.span
+    if not item.tokens:
         return []
-    tagged = lexicon.tagger.tag(tokens)
+    tagged = lexicon.tagger.tag(item.tokens)
     votes: list[Vote] = []
-    for fact in reader.read_span(span, today):
+    for fact in reader.read_prepared(item, today):
         if fact.polarity == "negated":
             continue
         if fact.predicate == "out_of_office":
@@ -96,7 +97,7 @@ def _votes(span: Span, index: int, lexicon: Lexicon, reader: FactReader, today: 
         entry = data["facts"].get(f"{fact.predicate}.{fact.value}") or data["facts"].get(fact.predicate)
         if entry is not None:
             votes.append(Vote(entry["level"], float(entry["weight"]) + bonus, span.id))
-    if lexicon.grammar.is_for_machines(tagged):
+    if lexicon.machine_text.talks_to_machine(tagged.mask):
         return votes
     breaks = lexicon.grammar.breaks(tagged)
     is_question = lexicon.grammar.is_question(tagged)

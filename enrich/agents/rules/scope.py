@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from enrich.agents.rules.patterns import Match
-from enrich.agents.rules.tokens import Tagged, Tagger
+from enrich.agents.rules.tokens import Tagged, Tagger, tokenise
 
 NEGATION_REACH = 5  # tokens before a match in which a denial still means it
 AFTER_REACH = 5
@@ -43,10 +43,10 @@ class Grammar:
         self.past = number("past")
         self.present = number("present")
         self.irony = number("irony")
-        self.machine_talk = number("machine_talk")
         self.clause_words = number("clause_words")
         self.scope_words = number("scope_words")
         self.break_marks = frozenset(data["clause_breaks"])
+        self._openers = tagger_phrases(data["fillers"])
         starts = tagger.add("@question_starts", data["question_starts"])
         self.question_starts = starts
 
@@ -56,8 +56,41 @@ class Grammar:
         words = [start for start, _ in tagged.places.get(self.clause_words, ())]
         return sorted({*marks, *words}) if words else marks
 
-    def is_for_machines(self, tagged: Tagged) -> bool:
-        return bool(tagged.mask >> self.machine_talk & 1)
+    def without_fillers(self, tokens: list[str]) -> list[str]:
+        """The words without what people open and end sentences with ("to be honest, ...", "..., you know").
+
+        A colon after a few opening words ("From our side: the list") becomes a comma: it introduces, it does not end.
+        """
+        tokens = self._unopened(tokens)
+        openers = self._openers
+        end = len(tokens)
+        while end and tokens[end - 1] in _ENDS:
+            end -= 1
+        for at in range(end - 1, max(0, end - 8), -1):
+            if tokens[at] == ",":
+                if tuple(tokens[at + 1 : end]) in openers.get(tokens[at + 1] if at + 1 < end else "", ()):
+                    tokens = tokens[:at] + tokens[end:]
+                break
+        if ":" in tokens[1:8]:
+            at = tokens.index(":", 1)
+            if not {",", ";"} & set(tokens[:at]) and at + 1 < len(tokens):
+                tokens = [*tokens[:at], ",", *tokens[at + 1 :]]
+        return tokens
+
+    def _unopened(self, tokens: list[str]) -> list[str]:
+        openers = self._openers
+        start = 0
+        while start < len(tokens):
+            for phrase in openers.get(tokens[start], ()):
+                after = start + len(phrase)
+                if tuple(tokens[start:after]) == phrase and (
+                    (after < len(tokens) - 1 and tokens[after] in _OPENED_BY) or phrase in _NEEDS_NO_COMMA
+                ):
+                    start = after + (after < len(tokens) and tokens[after] in _OPENED_BY)
+                    break
+            else:
+                break
+        return tokens[start:] if start and start < len(tokens) else tokens
 
     def is_ironic(self, tagged: Tagged) -> bool:
         return bool(tagged.mask >> self.irony & 1)
@@ -66,6 +99,8 @@ class Grammar:
         """A question mark at the end, or a beginning that only questions have."""
         if "?" in tagged.tokens[-3:]:
             return True
+        if "?" in tagged.tokens:
+            return False  # the question was asked and answered in one breath
         first = 0
         while first < len(tagged.tokens) and tagged.tokens[first] in {
             "and",
@@ -118,8 +153,10 @@ class Grammar:
         if tagged.mask >> self.negation & 1:
             harmless = [*tagged.places.get(self.no_negation, ()), *match.taken]
             for start, end in tagged.places[self.negation]:
-                if max(begin, match.start - NEGATION_REACH) <= start < match.end and not any(
-                    a <= start and end <= b for a, b in harmless
+                if (
+                    max(begin, match.start - NEGATION_REACH) <= start < match.end
+                    and not any(a <= start and end <= b for a, b in harmless)
+                    and not self._is_aside(start, match, tagged)
                 ):
                     return True
         if tagged.mask >> self.negation_after & 1:
@@ -130,6 +167,14 @@ class Grammar:
                 ):
                     return True
         return False
+
+    @staticmethod
+    def _is_aside(start: int, match: Match, tagged: Tagged) -> bool:
+        """Whether a denial inside the match stands between commas of its own: "too many portals, no overview, it hurts"."""  # noqa: E501
+        if start < match.taken[0][1]:
+            return False
+        following = next((a for a, _ in match.taken if a > start), match.end)
+        return "," in tagged.tokens[match.taken[0][1] : start] and "," in tagged.tokens[start:following]
 
     def _is_hypothetical(self, match: Match, tagged: Tagged, clause_start: int) -> bool:
         if tagged.mask >> self.hypothesis & 1:
@@ -160,6 +205,20 @@ class Grammar:
         return any(begin <= start < end for start, _ in tagged.places[number])
 
 
+def tagger_phrases(entries: Sequence[str]) -> dict[str, list[tuple[str, ...]]]:
+    """Phrases by their first word, longest first."""
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for entry in entries:
+        words = tuple(tokenise(entry))
+        found.setdefault(words[0], []).append(words)
+    for phrases in found.values():
+        phrases.sort(key=lambda words: -len(words))
+    return found
+
+
+_ENDS = frozenset(".!…")
+_OPENED_BY = frozenset({",", ":", "—", "–", " - ", "...", "…"})
+_NEEDS_NO_COMMA = frozenset({("btw",), ("fwiw",), ("fyi",), ("um",), ("uh",), ("okay", "so"), ("so", "basically")})
 _INDIRECT = frozenset({"know", "see", "ask", "wonder", "wondering", "check", "sure", "unsure", "tell", "say", "asking"})
 _INVERTED = frozenset(
     "do does did is are was were can could would will shall should has have had much many long often soon about if kostet kosten ist sind viel viele lange oft schnell hoch groß"  # noqa: E501, SIM905

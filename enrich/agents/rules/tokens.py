@@ -8,6 +8,7 @@ Python costs a hundred times more per character.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,14 @@ def fold(text: str) -> str:
         low = _BARE.sub(r"\1 not", low)
         low = _BARE_WONT.sub(lambda match: "will not" if match[1] == "wont" else "can not", low)
     return low
+
+
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
+
+
+def visible(text: str) -> str:
+    """The text as a person sees it: letters of other widths folded, what has no width left out."""
+    return text if text.isascii() else _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
 
 
 def tokenise(text: str) -> list[str]:
@@ -120,6 +129,7 @@ class Tagger:
         # word -> (mask of its classes, its classes, phrases that start with it)
         self._cache: dict[str, tuple[int, tuple[int, ...], tuple[_Node, ...]]] = {}
         self._vocabulary: set[str] = set()
+        self._known: set[str] = set()  # words of any length that stand in the lexicon, and so are no slips
         self._without_one: dict[str, str] = {}  # a vocabulary word with one letter left out -> the word
         self._corrected: dict[str, str] = {}
 
@@ -135,6 +145,7 @@ class Tagger:
             self.weights[number] = self.weights.get(number, 0.0) + (
                 100.0 if common == 1 and len(words) == 1 else 1.0 if len(words) == 1 else 0.3
             )
+            self._known.update(words)
             self._vocabulary.update(word for word in words if len(word) >= _TYPO_LENGTH and word.isalpha())
             if len(words) == 1:
                 word = words[0]
@@ -154,7 +165,7 @@ class Tagger:
         return [known.get(word) or self._correct(word) for word in tokens]
 
     def _correct(self, word: str) -> str:
-        is_known = word in self._vocabulary or word in COMMON_OPENERS or word.startswith(self._stems())
+        is_known = word in self._known or word in COMMON_OPENERS or word.startswith(self._stems())
         found = self._mend(word) if len(word) >= _TYPO_LENGTH - 1 and word.isalpha() and not is_known else word
         if len(self._corrected) < 200_000:
             self._corrected[word] = found
