@@ -144,7 +144,7 @@ def test_the_story_of_a_value_from_proposal_to_human_edit(planned: Desk) -> None
     for part in (
         "hubspot:contact:3", f"{SCORE} = 3", "“Budget opens in May.” http://crm.test/records/emails/7",
         "lead_quality by claude (claude-haiku-5-5)",
-        "0.00120000 USD", "persona=champion", "require_approval by approve_recommendations", "by nightdesk",
+        "$0.0012", "persona=champion", "require_approval by approve_recommendations", "by nightdesk",
         "approved by Dana (revops)", "looks right", "by Kim", "applied at",
     ):  # fmt: skip
         assert part in page, part
