@@ -1,6 +1,7 @@
 """Cuts a document into the spans an agent may cite: sentences with character offsets, a side and an author.
 
-What was said before is not read again as new: quoted replies and signatures get no span. Forwarded text is new to us:
+What was said before is not read again as new: quoted replies and signatures get no span (but for a line that
+says how large the firm is). Forwarded text is new to us:
 it gets spans of its own author, and of an unknown side unless that author's address says whose colleague it is. Offsets
 count characters of the document's text (a context's body), so a quote is always `body[start:end]`.
 """
@@ -100,7 +101,14 @@ _DISCLAIMER = re.compile(
 )
 _POSTSCRIPT = re.compile(r"p\.? ?s\.?\s?[:.\-–,]|nb\s?:|ps\b", re.IGNORECASE)
 _FORWARD_SUBJECT = re.compile(r"\s*(?:(?:re|aw|sv|antw)\s?:\s*)?(?:fwd?|wg|tr|rv|doorst|enc|i)\s?:", re.IGNORECASE)
+# "Acme Freight, 320 people moving goods": a signature's line that says how large the firm is.
+_TAGLINE = re.compile(
+    r"(?<![\d+(])\b\d{1,3}(?:[.,' ]?\d{3})*\b[ -](?:employees|people|colleagues|staff|strong|mitarbeiter\w*|beschäftigte|salariés|collaborateurs"
+    r"|employés|empleados|trabajadores|personas|medewerkers|mensen)\b",
+    re.IGNORECASE,
+)
 _MOST_HEADER_LINES = 12
+_LONGEST_TAGLINE = 120
 # Where everybody has an address, having one there makes nobody a colleague.
 _SHARED_DOMAINS = frozenset(
     """
@@ -363,11 +371,26 @@ def _mail(body: str, context: Context, company: str) -> Iterator[tuple[int, int,
     for zone in zones(body, is_forward=is_forward):
         if zone.kind == "new":
             yield from ((start, end, side, author, False) for start, end in sentences(body, zone.start, zone.end))
+        elif zone.kind == "signature":
+            yield from ((start, end, side, author, False) for start, end in _taglines(body, zone))
         elif zone.kind == "forwarded":
             writer = _forwarded_author(body[max(0, zone.start - 2000) : zone.start])
             whose = _forwarded_side(writer, side, author, company)
             if whose is not None:
                 yield from ((start, end, whose, writer, True) for start, end in sentences(body, zone.start, zone.end))
+
+
+def _taglines(body: str, zone: Zone) -> Iterator[tuple[int, int]]:
+    """Lines of a signature that state the firm's size; nothing else there is said to anybody."""
+    if _TAGLINE.search(body, zone.start, zone.end) is None:
+        return
+    position = zone.start
+    for raw in body[zone.start : zone.end].splitlines(keepends=True):
+        line = raw.strip(_TRIM)
+        if 0 < len(line) <= _LONGEST_TAGLINE and _TAGLINE.search(line) and not _CONTACT_DATA.search(line):
+            start = position + raw.index(line)
+            yield start, start + len(line)
+        position += len(raw)
 
 
 def _forwarded_author(above: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from enrich.agents.rules.tokens import Tagger, tokenise
@@ -23,18 +23,17 @@ class Dialogue:
     """
 
     def __init__(self, data: Mapping[str, Any], tagger: Tagger) -> None:
-        self._yes, self._no, self._back = (
-            sorted((tokenise(entry) for entry in data[name]), key=len, reverse=True) for name in ("yes", "no", "back")
-        )
+        self._yes, self._no, self._back = (_by_first(data[name]) for name in ("yes", "no", "back"))
         self._statements = sorted(
             ((tokenise(question), tokenise(statement)) for question, statement in data["statements"].items()),
             key=lambda item: -len(item[0]),
         )
-        self._starts = frozenset(words[0] for words in (*self._yes, *self._no, *self._back))
 
     def join(self, first: Prepared, second: Prepared) -> list[str] | None:
         """The words of both as one statement; None when they are no pair."""
-        is_question = first.span.text.rstrip().endswith("?")
+        is_question = bool(first.tokens) and first.tokens[-1] == "?"
+        if not is_question and (not second.tokens or second.tokens[0] not in self._back):
+            return None
         if (
             not first.tokens
             or not second.tokens
@@ -49,7 +48,7 @@ class Dialogue:
             if is_question or self._begins(second.tokens, self._back):
                 return [*asked, ",", *second.tokens]
             return None
-        if not is_question or second.tokens[0] not in self._starts:
+        if not is_question:
             return None
         is_yes = self._begins(second.tokens, self._yes)
         if not is_yes and not self._begins(second.tokens, self._no):
@@ -63,8 +62,16 @@ class Dialogue:
         return None
 
     @staticmethod
-    def _begins(tokens: list[str], phrases: list[list[str]]) -> bool:
-        return any(tokens[: len(phrase)] == phrase for phrase in phrases)
+    def _begins(tokens: list[str], phrases: Mapping[str, Sequence[list[str]]]) -> bool:
+        return any(tokens[: len(phrase)] == phrase for phrase in phrases.get(tokens[0], ()))
+
+
+def _by_first(entries: Sequence[str]) -> dict[str, list[list[str]]]:
+    found: dict[str, list[list[str]]] = {}
+    for entry in entries:
+        words = tokenise(entry)
+        found.setdefault(words[0], []).append(words)
+    return found
 
 
 def _without_answer(tokens: list[str]) -> list[str]:

@@ -16,6 +16,8 @@ from enrich.spans import Span
 
 _PARAGRAPH = re.compile(r"\r?\n[ \t\r]*\n")
 _TURN = re.compile(r"\n(?=[ \t]*\[(?:\d{1,2}:)?\d{1,2}:\d{2}\])")
+_LONG = ("long",)
+_LONG_WORD = 24
 _REPEATED_WORDS = 12
 _MOST_SHOWN = 60  # hits of one shape in one text: more than that is no letter
 
@@ -24,8 +26,8 @@ class MachineText:
     """`machine_text.yml`, compiled.
 
     Args:
-        data: `phrases` by language and `shapes`: groups of regular expressions, each with the cheap one that says
-            whether the group is worth trying.
+        data: `phrases` by language and `shapes`: groups of regular expressions, each with the pieces of text of which
+            one must be there for the group to be worth trying.
         tagger: The lexicon's; the phrases become one of its word classes.
 
     Raises:
@@ -35,7 +37,7 @@ class MachineText:
     def __init__(self, data: Mapping[str, Any], tagger: Tagger) -> None:
         self._bit = 1 << tagger.add("@machine_text", entries_of(data["phrases"]))
         self._shapes = tuple(
-            (re.compile(group["needs"]), [re.compile(shape, re.IGNORECASE | re.MULTILINE) for shape in group["any"]])
+            (tuple(group["needs"]), [re.compile(shape, re.IGNORECASE | re.MULTILINE) for shape in group["any"]])
             for group in data["shapes"]
         )
 
@@ -53,11 +55,23 @@ class MachineText:
             is_call: A transcript: a turn is a paragraph.
         """
         marked = [(span.start, span.end) for span, is_marked in zip(spans, spoken, strict=True) if is_marked]
+        if not spans:
+            return frozenset()
+        # What lies outside of what is read (quoted history, signatures) is no concern, and often long.
+        offset, end = spans[0].start, spans[-1].end
+        shown = body[offset:end]
+        low = shown.lower()
         for needs, shapes in self._shapes:
-            if needs.search(body) is None:
+            if needs == _LONG:
+                if not any(len(word) >= _LONG_WORD for word in low.split()):
+                    continue
+            elif not any(piece in low for piece in needs):
                 continue
             for shape in shapes:
-                marked += [match.span() for match in islice(shape.finditer(body), _MOST_SHOWN)]
+                marked += [
+                    (offset + match.start(), offset + match.end())
+                    for match in islice(shape.finditer(shown), _MOST_SHOWN)
+                ]
         if not marked:
             return frozenset()
         breaks = [match.start() for match in (_TURN if is_call else _PARAGRAPH).finditer(body)]
