@@ -29,10 +29,11 @@ _QUOTES = {ord(mark): "'" for mark in '"“”„‟«»‹›‘’‚‛`´′
 _SPACE = re.compile(r"\s+")
 # Characters that change how the rest of a text is shown: a CRM note must not carry them.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\ufff9-\ufffb]")
-_MARKUP = re.compile(r"</?[a-z!][^>]*>|!?\[[^\]]*\]\([^)]*\)|```|\{\{|\{%", re.IGNORECASE)
+# A tag needs no end: a browser closes it at the next `>` of the page.
+_MARKUP = re.compile(r"<[/a-z!?]|!?\[[^\]]*\][(\[]|```|\{\{|\{%|&(?:#\w+|[a-z]{2,31});", re.IGNORECASE)
 _URL = re.compile(
     r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.|\b(?:mailto|tel|javascript|data|file):|\S+@\S+\.\S"
-    r"|\b[\w-]{2,}(?:\.[\w-]{2,})*\.[a-z]{2,24}\b(?=[/:?#]|\s|$|[.,;!)']))",
+    r"|\b[\w-]{2,}(?:[.\u3002][\w-]{2,})*[.\u3002][^\W\d_]{2,24}\b(?!-)|\b\d{1,3}(?:\.\d{1,3}){3}\b)",
     re.IGNORECASE,
 )
 
@@ -146,7 +147,7 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    r"(?P<money>[$€£]\s?)?(?P<digits>\d+(?:[.,' ]\d{3})*(?:[.,]\d+)?)(?:\s?(?P<scale>k|m|bn|thousand|million|billion)\b)?(?P<percent>\s?(?:%|percent\b))?",  # noqa: E501
+    r"(?P<money>[$€£]\s?)?(?P<digits>(?:\d{1,3}(?:[.,' ]\d{3})+(?!\d)|\d+)(?:[.,]\d+)?)(?P<nth>(?:st|nd|rd|th)\b)?(?:\s?(?P<scale>k|m|bn|thousand|million|billion)\b)?(?P<percent>\s?(?:%|percent\b))?",  # noqa: E501
     re.IGNORECASE,
 )
 _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9}
@@ -161,7 +162,8 @@ _NUMBER_WORDS = {
     for number, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), start=2)  # noqa: SIM905
 }
 _NUMBER_WORD = re.compile(
-    rf"\b({'|'.join(_NUMBER_WORDS)}|hundreds?|thousands?|millions?|billions?|dozens?|doubled?|twice|tripled?|half|halved)\b",
+    rf"\b({'|'.join(_NUMBER_WORDS)}|hundreds?|thousands?|millions?|billions?|dozens?|doubl(?:e|ed|es|ing)|twice|tripl(?:e|ed|es|ing)|quadrupl(?:e|ed|es|ing)|thrice"
+    r"|half|halved|halving|thirds?(?!-part)|fourths?|fifths?|tenths?|(?:two|three|four|five|ten|hundred|thousand)fold)\b",
     re.IGNORECASE,
 )
 _MONEY_MARK = re.compile(r"[$€£]|\b(?:eur|usd|gbp|chf|euros?|dollars?|pounds?)\b", re.IGNORECASE)
@@ -187,11 +189,12 @@ def support_of(cited: Iterable[Shown]) -> Support:
     """Merge what a sentence cites into one thing its claims are looked up in."""
     items = list(cited)
     text = normalise(" \n ".join(item.supports for item in items))
+    numbers = _numbers(_without_dates(text))
     return Support(
         text=text,
         words=_words(text),
-        numbers=frozenset(value for value, _ in _numbers(text)),
-        percents=frozenset(value for value, percent in _numbers(text) if percent),
+        numbers=frozenset(value for value, _ in numbers),
+        percents=frozenset(value for value, percent in numbers if percent),
         has_money=bool(_MONEY_MARK.search(text)),
         days=tuple(day for item in items for day in item.days),
     )
@@ -213,8 +216,6 @@ def _numbers(text: str) -> list[tuple[float, bool]]:
     for match in _NUMBER.finditer(text):
         for value in _values(match["digits"]):
             found.append((value * _SCALES.get((match["scale"] or "").lower(), 1), bool(match["percent"])))
-            if match["scale"]:
-                found.append((value, bool(match["percent"])))
     for match in _NUMBER_WORD.finditer(text):
         word = match.group().lower()
         if word in _NUMBER_WORDS:
@@ -227,10 +228,27 @@ def _values(digits: str) -> set[float]:
     compact = digits.replace(" ", "").replace("'", "")
     readings: set[float] = set()
     for thousands, point in ((",", "."), (".", ",")):
-        candidate = compact.replace(thousands, "").replace(point, ".")
-        if re.fullmatch(r"\d+(\.\d+)?", candidate):
-            readings.add(float(candidate))
+        if re.fullmatch(rf"(?:\d{{1,3}}(?:\{thousands}\d{{3}})+|\d+)(?:\{point}\d+)?", compact):
+            readings.add(float(compact.replace(thousands, "").replace(point, ".")))
     return readings
+
+
+def _claimed(digits: str, support: Support) -> set[float]:
+    """What a sentence says with a run of digits. It is English, so `2,000` is never 2.
+
+    `2.000` is read either way by one reader or another, so it may only be repeated as it was written.
+    """
+    readings = _values(digits)
+    if len(readings) < 2:
+        return readings
+    if "," in digits:
+        return {max(readings)}
+    return readings if _mentions(support.text, digits) else set()
+
+
+def _without_dates(text: str) -> str:
+    """The text without its dates: the 3 of `2026-08-03` counts nothing. `8 may` can be the verb and stays."""
+    return _DATE.sub(lambda match: match.group() if "may" in match.group().lower() else " ", text)
 
 
 def problem_of(
@@ -275,6 +293,7 @@ def problem_of(
         _date_problem(text, support)
         or _number_problem(_DATE.sub(" ", text), support)
         or _name_problem(text, support, always_known)
+        or _opposite_problem(text, support)
     )
 
 
@@ -292,9 +311,7 @@ def _date_problem(text: str, support: Support) -> str | None:
             continue  # the verb
         number = int(month) if month.isdigit() else _MONTHS[month.lower()]
         wanted = (int(year or 0), number, int(day or 0))
-        if normalise(match.group()) in support.text and (
-            day or year or _mentions(support.text, normalise(match.group()))
-        ):
+        if _mentions(support.text, normalise(match.group().rstrip(".,"))):  # whole words: `25 May` is no `5 May`
             continue
         if not any(all(want in (0, have) for want, have in zip(wanted, known, strict=True)) for known in support.days):
             if month == "May" and not day and not year and _SENTENCE_START.search(text[: match.start()]):
@@ -309,6 +326,12 @@ def _date_problem(text: str, support: Support) -> str | None:
             ):
                 return f"the {kind} `{match.group()}` is not in the evidence"
     return None
+
+
+def _years(support: Support) -> set[float]:
+    """Years of the evidence, and of dates written in its text."""
+    written = {float(match[1]) for match in re.finditer(r"\b((?:19|20)\d\d)\b", support.text)}
+    return written | {float(day[0]) for day in support.days if day[0]}
 
 
 def _in_quarter(label: str, support: Support) -> bool:
@@ -330,10 +353,10 @@ def _number_problem(text: str, support: Support) -> str | None:
     plain = _QUARTER.sub(" ", text)
     for match in _NUMBER.finditer(plain):
         scale = _SCALES.get((match["scale"] or "").lower(), 1)
-        values = {value * scale for value in _values(match["digits"])}
-        if not values & support.numbers and not any(
-            int(value) == day[0] for value in values for day in support.days if day[0]
-        ):
+        values = {value * scale for value in _claimed(match["digits"], support)}
+        is_year = len(match["digits"]) == 4 and any(value in _years(support) for value in values)
+        is_day = match["nth"] is not None and any(value == day[2] for value in values for day in support.days)
+        if not values & support.numbers and not is_year and not is_day:
             return f"the number `{match.group().strip()}` is not in the evidence"
         if match["percent"] and not values & support.percents:
             return f"`{match.group().strip()}` is not a percentage in the evidence"
@@ -344,6 +367,40 @@ def _number_problem(text: str, support: Support) -> str | None:
         if not _mentions(support.text, word) and float(_NUMBER_WORDS.get(word, -1)) not in support.numbers:
             return f"the number `{match.group()}` is not in the evidence"
     return None
+
+
+# Words that promise or refuse something by themselves. Only for these is a reversal looked for: whether a sentence
+# means what its quote means no rule of ours can tell, and the quote stands beside it for a person to read.
+_PROMISES = re.compile(
+    r"\b(?:approv|agree|sign(?=ed|ing|s?\b)|confirm|commit(?=t|s?\b)|accept|allocat|releas|secur|renew|guarantee|cancel)\w*",
+    re.IGNORECASE,
+)
+_DENIES = re.compile(
+    r"(?:\b(?:not|never|cannot|nobody|no one|none|neither|nor|without|no|yet to|refus\w+|declin\w+|reject\w+"
+    r"|nicht|kein\w*|pas|jamais|niet|geen)|n't)"
+    r"(?:\s+[\w'-]+){0,3}\s+$",
+    re.IGNORECASE,
+)
+_OPEN = re.compile(r"\?|\b(?:whether|if|until|unless|once|when|ask|who|would|could|should)\b", re.IGNORECASE)
+
+
+def _opposite_problem(text: str, support: Support) -> str | None:
+    if _OPEN.search(text):
+        return None
+    there = _polarities(support.text)
+    for stem, said in _polarities(normalise(text)).items():
+        if stem in there and not said & there[stem]:
+            return f"the evidence says the opposite of `{stem}...`"
+    return None
+
+
+def _polarities(text: str) -> dict[str, set[bool]]:
+    """Per promising word of a normalised text, by its first five letters: whether it is said, denied, or both."""
+    found: dict[str, set[bool]] = {}
+    for match in _PROMISES.finditer(text):
+        denied = _DENIES.search(text[max(0, match.start() - 60) : match.start()]) is not None
+        found.setdefault(match.group()[:5].lower(), set()).add(denied)
+    return found
 
 
 def _name_problem(text: str, support: Support, always_known: Iterable[str]) -> str | None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FACT_DATE_YEARS = 3  # a remark that speaks of a day further away than this was misread
 
+# What separates the parts of a fact's line in a context: a name that holds one could pose as the parts after it.
+_SEPARATORS = re.compile(r"[\"=\[\]|<>{}]|\s{2}")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -76,7 +78,7 @@ def _name_problem(predicate: str, value: str, text: str, policy: Policy) -> str 
         return None if any(evidence.phrase_in(alias, text) for alias in known[value]) else "the name is not in the span"
     if predicate == "tech_in_use" and value not in policy.icp.tech_in_use:
         return "not a system we listen for"
-    if not 0 < len(value) <= 80 or printable(value) != value or "\n" in value:
+    if not 0 < len(value) <= 80 or printable(value) != value or "\n" in value or _SEPARATORS.search(value):
         return "not a name"
     return None if evidence.phrase_in(value, text) else "the name is not in the span"
 
