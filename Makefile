@@ -52,7 +52,7 @@ bench: $(STAMP)  ## Times of the night's parts at full size
 	@$(BIN)/python -m tests.bench
 
 lock:  ## Make requirements.txt anew from pyproject.toml (needs uv)
-	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements.txt
+	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header --extra dev pyproject.toml -o requirements.txt
 	sed -i '1i # Every package with its hashes, no host names. Made by `make lock` from pyproject.toml; do not edit.' requirements.txt
 
 clean:  ## Remove what the demo and dbt made (never data/ itself: it may hold a ledger)
