@@ -141,6 +141,10 @@ def _night(
             progress("build", f"wave {number}: {len(names)} nodes before {', '.join(operations)}")
             numbers |= dbt.build(names, progress=lambda node: progress("build", node)).statuses
             fresh.built(names)
+        if "opt_outs" in names:
+            # At once, not only before the plan: a night that dies here must not leave an older, approved plan free to
+            # write to somebody whose no has been read.
+            steps.keep_opt_outs(project, run.run_id, clock)
         timed("build", began)
         for operation in operations:
             began = clock().timestamp()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl import audit, quarantine
+from reverse_etl import audit, consent, quarantine
 from reverse_etl.gate import VERDICTS_SQL, Header, accepted_guards, require_guards, require_valid
 from reverse_etl.journal import IN_FLIGHT, Earlier, Journal
 from reverse_etl.judge import ApplyOp, Key
@@ -114,7 +114,8 @@ def apply(
         if dry_run:
             header = require_valid(con, plan_id, policy, clock, adapter)
             require_guards(header, accepted_guards(con, header, clock))
-            return _dry(con, header, adapter, actor, clock, run_id or header.run_id, on_progress, ids, started)
+            said_no = consent.of_now(con, adapter.crm, policy)
+            return _dry(con, header, adapter, said_no, actor, clock, run_id or header.run_id, on_progress, ids, started)
         lease = acquire(con, f"apply:{adapter.crm}", clock)
         try:
             watch = observe or _unobserved
@@ -130,6 +131,7 @@ def apply(
                 con,
                 header,
                 adapter,
+                consent.of_now(con, adapter.crm, policy),
                 actor,
                 lease,
                 clock,
@@ -207,6 +209,7 @@ def _dry(
     con: duckdb.DuckDBPyConnection,
     header: Header,
     adapter: CrmAdapter,
+    said_no: consent.Consent,
     actor: str,
     clock: Clock,
     run_id: str,
@@ -223,7 +226,7 @@ def _dry(
             counts["already_there" if standing == "done" else standing] += int(number)
     ops = _operations(con, header, run, clock, {})
     journal = Journal(con, run, actor, Lease(con, "", 0, "", clock, utc(clock())), clock, _unobserved)
-    writer = Writer(adapter, journal, {}, _native(con, header.plan_id), lambda _: None)
+    writer = Writer(adapter, journal, {}, _native(con, header.plan_id), lambda _: None, said_no)
     requests: dict[tuple[str, str], dict[str, str]] = {}
     problems: list[dict[str, Any]] = []
     done = 0
@@ -232,7 +235,7 @@ def _dry(
             counts["would_write" if verdict.action == "write" else verdict.result] += 1
             if verdict.action == "write":
                 requests.setdefault((op.object_type, verdict.target), {})[op.property] = op.wire
-            elif verdict.result in ("conflict", "refused") and len(problems) < _SAMPLE:
+            elif verdict.result in ("conflict", "refused", "denied") and len(problems) < _SAMPLE:
                 problems.append(
                     _problem(op.op_id, op.object_type, op.record_id, op.property, verdict.result, verdict.message)
                 )
@@ -269,6 +272,7 @@ def _execute(
     con: duckdb.DuckDBPyConnection,
     header: Header,
     adapter: CrmAdapter,
+    said_no: consent.Consent,
     actor: str,
     lease: Lease,
     clock: Clock,
@@ -301,7 +305,7 @@ def _execute(
         _start(con, header, run, run_id, actor, lease, clock, subject)
         observe("started", header.operation_count)
     ops = _operations(con, header, run, clock, journal.load())
-    Writer(adapter, journal, subject, _native(con, header.plan_id), sleep).run(ops, on_progress)
+    Writer(adapter, journal, subject, _native(con, header.plan_id), sleep, said_no).run(ops, on_progress)
     _end_what_is_not_allowed(con, header, run, clock)
     counts = _counts(con, run)
     lost = header.operation_count - sum(counts.values())

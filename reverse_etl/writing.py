@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from nightdesk.errors import NightdeskError
+from reverse_etl.consent import Consent
 from reverse_etl.crms.protocol import CrmAdapter, CrmUnavailable, ReadResult, RecordWrite, WriteOutcome
 from reverse_etl.digest import sha256
 from reverse_etl.journal import Journal, Result, Step
@@ -27,6 +28,7 @@ class Writer:
         subject: What every audit event of the run repeats: plan, digest, fencing token.
         native: Every field the plan writes to, by the record's own id.
         sleep: Waiting before an operation of unknown fate is sent again.
+        consent: Who has said no by now; nothing is sent to them.
     """
 
     adapter: CrmAdapter
@@ -34,6 +36,7 @@ class Writer:
     subject: dict[str, Any]
     native: frozenset[Key]
     sleep: Callable[[float], None]
+    consent: Consent = field(default_factory=Consent)
     _claimed: dict[Key, str] = field(default_factory=dict["Key", str])
 
     def run(self, ops: Sequence[ApplyOp], on_progress: Callable[[int, int], None] | None = None) -> None:
@@ -48,7 +51,10 @@ class Writer:
     def read(self, batch: Sequence[ApplyOp]) -> ReadResult:
         """Read the records of a batch as they are now."""
         ids = list(dict.fromkeys(op.record_id for op in batch))
-        return self.adapter.read(batch[0].object_type, ids, _properties(batch))
+        return self.adapter.read(batch[0].object_type, ids, self._wanted(batch))
+
+    def _wanted(self, batch: Sequence[ApplyOp]) -> list[str]:
+        return [*_properties(batch), *self.consent.properties(batch[0].object_type)]
 
     def judge_all(self, batch: Sequence[ApplyOp]) -> list[tuple[ApplyOp, Verdict]]:
         """Read a batch and decide its operations; only where somebody changed a value is its history asked for."""
@@ -58,19 +64,23 @@ class Writer:
         if not changed:
             return verdicts
         ids = list(dict.fromkeys(op.record_id for op in changed))
-        closer = self.adapter.read(batch[0].object_type, ids, _properties(changed), history=True)
+        closer = self.adapter.read(batch[0].object_type, ids, self._wanted(changed), history=True)
         again = {op.op_id: self.judge(op, closer) for op in changed}
         return [(op, again.get(op.op_id, verdict)) for op, verdict in verdicts]
 
     def judge(self, op: ApplyOp, read: ReadResult) -> Verdict:
         """Decide one operation and, if it goes to a surviving record, claim the field there."""
+        found = read.found.get(op.record_id)
         verdict = before_write(
             op,
-            read.found.get(op.record_id),
+            found,
             read.missing.get(op.record_id, "not in the CRM"),
             self.native,
             self._claimed,
         )
+        no = self.consent.refusal(op.object_type, op.record_id, found) if verdict.action == "write" else None
+        if no is not None:
+            return Verdict("end", verdict.crm_value, verdict.before, "", "skipped_denied", "denied", no)
         if verdict.action == "write" and verdict.target != op.record_id:
             self._claimed[(op.object_type, verdict.target, op.property)] = op.op_id
         return verdict

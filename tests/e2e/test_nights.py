@@ -42,6 +42,19 @@ def test_every_record_of_the_first_night_ends_in_one_outcome(after_first_night: 
     assert all(counts.get("enriched") for counts in outcomes.values()), outcomes
 
 
+def test_a_no_is_on_the_list_before_anything_else_is_asked(after_first_night: World) -> None:
+    # A night may die after that: an older plan, approved long ago, must find the no there.
+    heard, began = after_first_night.rows(
+        "ledger",
+        """
+        select
+            (select max(suppressed_at) from suppression),
+            (select min(occurred_at) from run_events where step = 'enrich_lead_quality' and event = 'started')
+        """,
+    )[0]
+    assert heard is not None and heard < began
+
+
 def test_a_quiet_night_asks_nothing_and_loads_nothing(night: World) -> None:
     before = night.end_state()
     with night.serving():
