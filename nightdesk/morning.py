@@ -81,11 +81,13 @@ def _section(title: str, lines: Sequence[str]) -> list[RenderableType]:
 def _today(found: Morning) -> list[RenderableType]:
     lines = [f"{found.brief_count} for today's meetings" if found.brief_count else "no meeting today has a brief"]
     for brief in found.briefs:
-        lines.append(_clip(f"{brief.starts_at:%H:%M} {brief.account} · {brief.owner} · {brief.first_line}", 90))
+        lines.append(_clip(f"{brief.starts_at:%H:%M} {brief.account} · {brief.owner} · {brief.lead_with}", 106))
     parts = _section("Briefs", lines)
     lines = [f"{found.trigger_count} win-back trigger{'' if found.trigger_count == 1 else 's'} fired"]
     for trigger in found.triggers:
-        lines.append(_clip(f"{trigger.account}: {trigger.reason}", 90))
+        opened = f", open since {trigger.budget_opened_on}" if trigger.budget_opened_on else ""
+        told = f"({trigger.document_type} of {trigger.said_on}{opened})"
+        lines.append(f"{trigger.account}: “{_clip(trigger.quote, 106 - len(trigger.account) - len(told))}” {told}")
     return parts + _section("Triggers", lines)
 
 

@@ -24,17 +24,24 @@ _TRIGGERS_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Brief:
+    """A meeting of today: when, with whom, whose, and what to lead with."""
+
     starts_at: datetime
     account: str
     owner: str
     record_id: str
-    first_line: str
+    lead_with: str
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
+    """Why a customer who left is worth a call: their words, and the day a frozen budget opened if they named one."""
+
     account: str
-    reason: str
+    quote: str
+    said_on: date
+    document_type: str
+    budget_opened_on: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +234,10 @@ def _briefs(connection: duckdb.DuckDBPyConnection, as_of: date) -> tuple[list[Br
                 coalesce(accounts.account_name, meeting_briefs.title),
                 coalesce(owners.full_name, 'nobody'),
                 split_part(meeting_briefs.meeting_id, ':', 3),
-                coalesce(regexp_extract(meeting_briefs.brief, '- ([^\n]+)', 1), '')
+                coalesce(
+                    nullif(regexp_extract(meeting_briefs.brief, '## Lead with\n- ([^\n]+)', 1), ''),
+                    regexp_extract(meeting_briefs.brief, '- ([^\n]+)', 1)
+                )
             from warehouse.main.meeting_briefs
             left join warehouse.main.accounts using (account_id)
             left join warehouse.main.owners on meeting_briefs.owner_id = owners.owner_id
@@ -249,7 +259,12 @@ def _triggers(connection: duckdb.DuckDBPyConnection) -> tuple[list[Trigger], int
         for row in _rows(
             connection,
             """
-            select accounts.account_name, revisit_triggers.reason
+            select
+                accounts.account_name,
+                revisit_triggers.quote,
+                revisit_triggers.said_date,
+                revisit_triggers.document_type,
+                if(revisit_triggers.fact_value = 'frozen', revisit_triggers.budget_opens_date, null)
             from warehouse.main.revisit_triggers
             inner join warehouse.main.accounts using (account_id)
             where revisit_triggers.state = 'fired'
