@@ -103,8 +103,8 @@ _POSTSCRIPT = re.compile(r"p\.? ?s\.?\s?[:.\-–,]|nb\s?:|ps\b", re.IGNORECASE)
 _FORWARD_SUBJECT = re.compile(r"\s*(?:(?:re|aw|sv|antw)\s?:\s*)?(?:fwd?|wg|tr|rv|doorst|enc|i)\s?:", re.IGNORECASE)
 # "Acme Freight, 320 people moving goods": a signature's line that says how large the firm is.
 _TAGLINE = re.compile(
-    r"(?<![\d+(])\b\d{1,3}(?:[.,' ]?\d{3})*\b[ -](?:employees|people|colleagues|staff|strong|mitarbeiter\w*|beschäftigte|salariés|collaborateurs"
-    r"|employés|empleados|trabajadores|personas|medewerkers|mensen)\b",
+    r"(?<![\d+(])\b\d{1,3}(?:[.,' ]?\d{3})*\b[ -](?:employees|people|colleagues|staff|strong|mitarbeiter\w*"
+    r"|beschäftigte|salariés|collaborateurs|employés|empleados|trabajadores|personas|medewerkers|mensen)\b",
     re.IGNORECASE,
 )
 _MOST_HEADER_LINES = 12
