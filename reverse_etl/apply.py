@@ -9,17 +9,18 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
 from reverse_etl import audit, consent, quarantine
 from reverse_etl.gate import VERDICTS_SQL, Header, accepted_guards, require_guards, require_valid
-from reverse_etl.journal import IN_FLIGHT, Earlier, Journal
-from reverse_etl.judge import ApplyOp, Key
+from reverse_etl.journal import Earlier, Journal
+from reverse_etl.judge import ApplyOp
 from reverse_etl.lease import Lease, acquire
 from reverse_etl.plan import resolve
+from reverse_etl.settle import counts_of, native, settle
 from reverse_etl.store import Clock, NewId, new_id, opened, rows, transaction, utc
 from reverse_etl.writing import Writer, batches
 
@@ -103,7 +104,7 @@ def apply(
     Raises:
         NightdeskError: Exit 4 for a plan no longer valid, 3 for brakes nobody accepted, 7 when the CRM went away
         after a
-            write, 1 when it cannot be reached or another apply runs.
+            write, 8 when the audit chain is broken, 1 when it cannot be reached or another apply runs.
     """
     from datetime import UTC, datetime
 
@@ -116,16 +117,17 @@ def apply(
             require_guards(header, accepted_guards(con, header, clock))
             said_no = consent.of_now(con, adapter.crm, policy)
             return _dry(con, header, adapter, said_no, actor, clock, run_id or header.run_id, on_progress, ids, started)
+        audit.require_whole(con)
         lease = acquire(con, f"apply:{adapter.crm}", clock)
         try:
             watch = observe or _unobserved
-            _settle(con, adapter, actor, lease, clock, watch, sleep, except_plan=plan_id)
+            settle(con, adapter, actor, lease, clock, watch, sleep, except_plan=plan_id)
             try:
                 header = require_valid(con, plan_id, policy, clock, adapter)
                 require_guards(header, accepted_guards(con, header, clock))
             except NightdeskError:
                 # What an interrupted run has sent is looked up even if nothing more of it may be written.
-                _settle(con, adapter, actor, lease, clock, watch, sleep, except_plan=None)
+                settle(con, adapter, actor, lease, clock, watch, sleep, except_plan=None)
                 raise
             report = _execute(
                 con,
@@ -196,12 +198,6 @@ def _operations(
     return [op for op in ops if op.may_write or op.earlier is not None]
 
 
-def _native(con: duckdb.DuckDBPyConnection, plan_id: str) -> frozenset[Key]:
-    return frozenset(
-        con.execute("select object_type, record_id, property from plan_ops where plan_id = ?", [plan_id]).fetchall()
-    )
-
-
 # dry ------------------------------------------------------------------------------------------------------------------
 
 
@@ -226,7 +222,7 @@ def _dry(
             counts["already_there" if standing == "done" else standing] += int(number)
     ops = _operations(con, header, run, clock, {})
     journal = Journal(con, run, actor, Lease(con, "", 0, "", clock, utc(clock())), clock, _unobserved)
-    writer = Writer(adapter, journal, {}, _native(con, header.plan_id), lambda _: None, said_no)
+    writer = Writer(adapter, journal, {}, native(con, header.plan_id), lambda _: None, said_no)
     requests: dict[tuple[str, str], dict[str, str]] = {}
     problems: list[dict[str, Any]] = []
     done = 0
@@ -305,9 +301,9 @@ def _execute(
         _start(con, header, run, run_id, actor, lease, clock, subject)
         observe("started", header.operation_count)
     ops = _operations(con, header, run, clock, journal.load())
-    Writer(adapter, journal, subject, _native(con, header.plan_id), sleep, said_no).run(ops, on_progress)
+    Writer(adapter, journal, subject, native(con, header.plan_id), sleep, said_no).run(ops, on_progress)
     _end_what_is_not_allowed(con, header, run, clock)
-    counts = _counts(con, run)
+    counts = counts_of(con, run)
     lost = header.operation_count - sum(counts.values())
     if lost:
         raise NightdeskError(
@@ -386,69 +382,6 @@ def _end_standing(con: duckdb.DuckDBPyConnection, header: Header, run: str, cloc
         """,
         [run, now, header.plan_id],
     )
-
-
-def _settle(
-    con: duckdb.DuckDBPyConnection,
-    adapter: CrmAdapter,
-    actor: str,
-    lease: Lease,
-    clock: Clock,
-    observe: Callable[[str, int], None],
-    sleep: Callable[[float], None],
-    *,
-    except_plan: str | None,
-) -> None:
-    """Close interrupted runs (of other plans): read what became of what they had sent, write nothing, end the rest."""
-    runs = con.execute(
-        """
-        select apply_run_id, plan_id, apply_runs.digest
-        from apply_runs inner join plans using (plan_id)
-        where not dry_run and plans.crm = ? and plan_id is distinct from ? and not exists (
-            select 1 from audit_events where action = 'apply_finished' and subject = apply_runs.apply_run_id
-        )
-        """,
-        [adapter.crm, except_plan],
-    ).fetchall()
-    for run, plan_id, digest in runs:
-        journal = Journal(con, run, actor, lease, clock, observe)
-        earlier = {op: e for op, e in journal.load().items() if e.state in IN_FLIGHT}
-        found = con.execute(
-            """
-            select op_id, object_type, record_id, property, value_type, before_value, last_written_value, desired_value,
-                wire_value, conflict_class
-            from plan_ops where plan_id = ? and list_contains(?::varchar[], op_id)
-            order by object_type, length(record_id), record_id, property
-            """,
-            [plan_id, list(earlier)],
-        ).fetchall()
-        ops = [replace(ApplyOp(*row), may_write=False, earlier=earlier[row[0]]) for row in found]
-        subject = {"plan_id": plan_id, "digest": digest, "fencing_token": lease.token}
-        Writer(adapter, journal, subject, _native(con, plan_id), sleep).run(ops)
-        with transaction(con):
-            lease.check()
-            con.execute(
-                """
-                insert into op_results (apply_run_id, op_id, result, message, recorded_at)
-                select ?, op_id, if(decision = 'denied', 'denied', 'not_approved'),
-                    'the apply was interrupted before it', ?
-                from plan_ops where plan_id = ? and op_id not in (select op_id from op_results where apply_run_id = ?)
-                """,
-                [run, utc(clock()), plan_id, run],
-            )
-            audit.append(
-                con, clock, actor, "apply_finished", run, {**subject, "counts": _counts(con, run), "interrupted": True}
-            )
-        observe("closed", len(ops))
-
-
-def _counts(con: duckdb.DuckDBPyConnection, run: str) -> dict[str, int]:
-    return {
-        str(result): int(number)
-        for result, number in con.execute(
-            "select result, count(*) from op_results where apply_run_id = ? group by 1 order by 1", [run]
-        ).fetchall()
-    }
 
 
 def problems(con: duckdb.DuckDBPyConnection, run: str, limit: int = _SAMPLE) -> tuple[Mapping[str, Any], ...]:

@@ -146,6 +146,24 @@ def verify(ledger: Path | duckdb.DuckDBPyConnection, anchor_file: Path | None = 
     return AuditReport(*report, None, "", last_hash or GENESIS)
 
 
+def require_whole(con: duckdb.DuckDBPyConnection) -> None:
+    """Refuse to go on over a broken chain: what it says about plans and approvals cannot be trusted any more.
+
+    A missing anchor file alone stops nothing: it breaks no event, and the next anchor makes it anew.
+
+    Raises:
+        NightdeskError: Exit code 8.
+    """
+    report = verify(con)
+    if report.first_bad is not None:
+        raise NightdeskError(
+            f"The audit chain is broken: {report.problem}",
+            where="ledger",
+            todo="Compare the ledger with its backup (`nightdesk audit verify`); nothing is written until then.",
+            exit_code=CHAIN_BROKEN,
+        )
+
+
 def _read_anchors(path: Path) -> list[tuple[int, str, str]]:
     if not path.exists():
         return []

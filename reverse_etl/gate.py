@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nightdesk.errors import NightdeskError
 from reverse_etl import guards, plan, schema
 from reverse_etl.audit import event_hash
-from reverse_etl.store import Clock, iso, rows, utc
+from reverse_etl.store import Clock, first_event, iso, rows, utc
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,21 +20,39 @@ if TYPE_CHECKING:
 STALE = 4
 GUARD_PREFIX = "accepted guards: "
 
-# The latest verdict per operation: a later one replaces an earlier one, an approval ends with its expiry, and only
-# verdicts on exactly this digest count.
-VERDICTS_SQL = """
+# Verdicts on exactly this digest that the audit trail bears out: a row that somebody put into the table, or changed
+# there, is no approval.
+_HEARD_SQL = """
+select approvals.*, event.sequence as heard, event.body as heard_body
+from approvals
+inner join audit_events as event
+    on event.subject = approvals.plan_id
+    and event.action = approvals.verdict
+    and event.actor = approvals.approver
+    and json_extract_string(event.body, '$.approval_id') = approvals.approval_id
+    and json_extract_string(event.body, '$.digest') = approvals.digest
+    and json_extract_string(event.body, '$.role') = approvals.role
+    and json_extract_string(event.body, '$.expires_at')::timestamptz = approvals.expires_at
+    and from_json(json_extract(event.body, '$.op_ids'), '["varchar"]')
+        is not distinct from from_json(approvals.op_ids, '["varchar"]')
+where approvals.plan_id = $plan and approvals.digest = $digest
+"""
+
+# The latest verdict per operation, in the trail's order: a later one replaces an earlier one, an approval ends with its
+# expiry.
+VERDICTS_SQL = f"""
 select op_id, verdict = 'approved' and expires_at > $now as is_approved, approval_id, approver, role, approved_at
 from (
-    select plan_ops.op_id, approvals.*
+    select plan_ops.op_id, verdicts_heard.*
     from plan_ops
-    inner join approvals on approvals.plan_id = plan_ops.plan_id
-    where plan_ops.plan_id = $plan and approvals.digest = $digest and approvals.op_ids is null
+    cross join ({_HEARD_SQL}) as verdicts_heard
+    where plan_ops.plan_id = $plan and verdicts_heard.op_ids is null
     union all
-    select unnest(from_json(op_ids, '["varchar"]')) as op_id, approvals.*
-    from approvals
-    where plan_id = $plan and digest = $digest and op_ids is not null
+    select unnest(from_json(op_ids, '["varchar"]')) as op_id, verdicts_heard.*
+    from ({_HEARD_SQL}) as verdicts_heard
+    where op_ids is not null
 )
-qualify row_number() over (partition by op_id order by approved_at desc, approval_id desc) = 1
+qualify row_number() over (partition by op_id order by heard desc, approval_id desc) = 1
 """
 
 
@@ -101,9 +119,10 @@ def require_valid(
         raise _stale(f"The plan was rolled back by {undone[0]}", plan_id)
     if header.kind == "sync":
         newer = con.execute(
-            "select plan_id from plans where kind = 'sync' and crm = ? and plan_id <> ? and created_at > ? "
-            "order by created_at desc limit 1",
-            [header.crm, plan_id, row["created_at"]],
+            f"select plan_id from plans where kind = 'sync' and crm = ? and plan_id <> ? "
+            f"and {first_event('plans.plan_id')} > {first_event('?')} "
+            f"order by {first_event('plans.plan_id')} desc limit 1",
+            [header.crm, plan_id, plan_id],
         ).fetchone()
         if newer:
             raise _stale(f"A newer plan replaces this one: {newer[0]}", plan_id, "Review and approve the newer plan.")
@@ -138,17 +157,12 @@ def _compare_with_audit(con: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> 
 
 def accepted_guards(con: duckdb.DuckDBPyConnection, header: Header, clock: Clock) -> set[str]:
     """Guards that a valid approval of exactly this plan has accepted by name."""
-    notes = con.execute(
-        "select note from approvals where plan_id = ? and digest = ? and verdict = 'approved' and expires_at > "
-        "? and note is not null",
-        [header.plan_id, header.digest, utc(clock())],
+    heard = con.execute(
+        f"select json_extract(heard_body, '$.accepted_guards')::varchar from ({_HEARD_SQL}) "
+        "where verdict = 'approved' and expires_at > $now",
+        {"plan": header.plan_id, "digest": header.digest, "now": utc(clock())},
     ).fetchall()
-    accepted: set[str] = set()
-    for (note,) in notes:
-        first = str(note).split("\n", 1)[0]
-        if first.startswith(GUARD_PREFIX):
-            accepted |= {name.strip() for name in first.removeprefix(GUARD_PREFIX).split(",")}
-    return accepted
+    return {name for (names,) in heard for name in json.loads(names or "[]")}
 
 
 def require_guards(header: Header, accepted: set[str]) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl.store import find_table
+from reverse_etl.store import find_table, first_event
 
 if TYPE_CHECKING:
     import duckdb
@@ -110,7 +110,7 @@ def _source_share(con: duckdb.DuckDBPyConnection, source_rows: int | None) -> fl
     if source_rows is None:
         return None
     for (text,) in con.execute(
-        "select guards::varchar from plans where kind = 'sync' order by created_at desc"
+        f"select guards::varchar from plans where kind = 'sync' order by {first_event('plans.plan_id')} desc"
     ).fetchall():
         for reading in from_json(text):
             if reading.guard == "min_source_share" and not reading.tripped and reading.source_rows:

@@ -20,7 +20,7 @@ from reverse_etl import audit, decide, guards, schema
 from reverse_etl.digest import OP_COLUMNS, plan_digest, row_hash_sql
 from reverse_etl.freshen import freshen
 from reverse_etl.staging import stage_sync
-from reverse_etl.store import Clock, attached_warehouse, opened, rows, transaction, utc
+from reverse_etl.store import Clock, attached_warehouse, first_event, opened, rows, transaction, utc
 
 if TYPE_CHECKING:
     import duckdb
@@ -196,12 +196,11 @@ def store_plan(
     digest = _digest(con, "decided", kind, CRM, rolls_back, hashes, readings)
     now = utc(clock())
     existing = con.execute(
-        """
+        f"""
         select plan_id, digest, expires_at, created_by,
                exists (select 1 from apply_runs where apply_runs.plan_id = plans.plan_id and not dry_run)
         from plans where kind = ? and crm = ? and rolls_back_run_id is not distinct from ?
-            and created_at = (select max(created_at) from plans)
-            order by created_at desc, plan_id desc limit 1
+            and plan_id = (select plan_id from plans order by {first_event("plans.plan_id")} desc limit 1)
         """,
         [kind, CRM, rolls_back],
     ).fetchone()
@@ -360,7 +359,9 @@ def resolve(con: duckdb.DuckDBPyConnection, plan_id: str | None) -> str:
         NightdeskError: There is no such plan, or several.
     """
     if plan_id is None:
-        found = con.execute("select plan_id from plans order by created_at desc, plan_id desc limit 1").fetchall()
+        found = con.execute(
+            f"select plan_id from plans order by {first_event('plans.plan_id')} desc, plan_id desc limit 1"
+        ).fetchall()
     else:
         found = con.execute(
             "select plan_id from plans where plan_id = $id or starts_with(plan_id, $id) or starts_with(digest, $id) "

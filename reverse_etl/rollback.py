@@ -18,8 +18,9 @@ from reverse_etl.canonical import lenient, same
 from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
 from reverse_etl.plan import PlanSummary, store_plan
 from reverse_etl.select import Selection
+from reverse_etl.settle import settle_interrupted
 from reverse_etl.staging import conflict_class
-from reverse_etl.store import Clock, attached_warehouse, find_table, opened, transaction
+from reverse_etl.store import Clock, attached_warehouse, find_table, first_event, opened, transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -61,7 +62,8 @@ def find_runs(con: duckdb.DuckDBPyConnection, name: str | None) -> list[str]:
     )
     if name is None:
         found = con.execute(
-            f"select apply_run_id from apply_runs where not dry_run and {wrote} order by started_at desc limit 1"
+            f"select apply_run_id from apply_runs where not dry_run and {wrote} "
+            f"order by {first_event('apply_runs.apply_run_id')} desc limit 1"
         ).fetchall()
     else:
         found = con.execute(
@@ -109,6 +111,8 @@ def plan_rollback(
         The plan; `left_out` counts fields not touched: changed since, restored already, record gone.
     """
     with opened(ledger) as con:
+        # An apply that was killed may have written what it has no result of yet: that is to be undone too.
+        settle_interrupted(con, adapter, created_by, clock)
         runs = find_runs(con, run)
         where, parameters = (select or Selection()).where()
         written = con.execute(

@@ -101,6 +101,15 @@ def anchor_path(con: duckdb.DuckDBPyConnection) -> Path | None:
     return Path(path).parent / ANCHOR_FILE if path else None
 
 
+def first_event(subject: str) -> str:
+    """SQL: the place in the audit trail where a plan or an apply begins.
+
+    The trail's order is the order things happened in; a clock can be set back, and then the newest plan by its time is
+    not the newest plan.
+    """
+    return f"(select min(sequence) from audit_events where audit_events.subject = {subject})"
+
+
 def rows(
     con: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
 ) -> list[dict[str, Any]]:
