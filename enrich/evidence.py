@@ -28,7 +28,12 @@ _ZERO_WIDTH = dict.fromkeys([0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
 _QUOTES = {ord(mark): "'" for mark in '"“”„‟«»‹›‘’‚‛`´′″'} | {ord(mark): "-" for mark in "‐‑‒–—―−"}
 _SPACE = re.compile(r"\s+")
 # Characters that change how the rest of a text is shown: a CRM note must not carry them.
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\ufff9-\ufffb]")
+# So do letters and marks that show nothing, and marks piled up on one letter.
+_UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u200e\u200f\ufff9-\ufffb"
+    r"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+    r"|[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{3}"
+)
 # A tag needs no end: a browser closes it at the next `>` of the page.
 _MARKUP = re.compile(r"<[/a-z!?]|!?\[[^\]]*\][(\[]|```|\{\{|\{%|&(?:#\w+|[a-z]{2,31});", re.IGNORECASE)
 _URL = re.compile(
@@ -169,6 +174,11 @@ _NUMBER_WORD = re.compile(
 _MONEY_MARK = re.compile(r"[$€£]|\b(?:eur|usd|gbp|chf|euros?|dollars?|pounds?)\b", re.IGNORECASE)
 _WEEKDAY = re.compile(r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b", re.IGNORECASE)
 _QUARTER = re.compile(r"\b(?:q[1-4]|h[12])\b", re.IGNORECASE)
+_RELATIVE = re.compile(
+    r"\b(?:today|tonight|tomorrow|yesterday"
+    r"|(?:this|next|last|coming) (?:week|month|quarter|year|spring|summer|autumn|fall|winter))\b",
+    re.IGNORECASE,
+)
 _TOKEN = re.compile(r"[^\W\d_][\w&'’.-]*[^\W_]|[^\W\d_]", re.UNICODE)
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;]\s+|[\"'“‘(]\s?)$")
 
@@ -317,7 +327,7 @@ def _date_problem(text: str, support: Support) -> str | None:
             if month == "May" and not day and not year and _SENTENCE_START.search(text[: match.start()]):
                 continue
             return f"the date `{match.group()}` is not in the evidence"
-    for pattern, kind in ((_WEEKDAY, "day"), (_QUARTER, "quarter")):
+    for pattern, kind in ((_WEEKDAY, "day"), (_QUARTER, "quarter"), (_RELATIVE, "time")):
         for match in pattern.finditer(text):
             if (
                 not _mentions(support.text, normalise(match.group()))
