@@ -23,7 +23,24 @@
     cast(timezone('UTC', {{ expression }}) as date)
 {%- endmacro %}
 
-{#- One line of text: white space of any kind becomes one blank; nothing instead of nothing to read. -#}
+{#-
+  One line of text: white space of any kind becomes one blank; nothing instead of nothing to read. Line separators that
+  SQL does not count as white space (vertical tab, next line, Unicode's two) are lines to a language model all the same.
+-#}
 {% macro single_line(expression) -%}
-    nullif(trim(regexp_replace({{ expression }}, '\s+', ' ', 'g')), '')
+    nullif(
+        trim(
+            regexp_replace(
+                translate(
+                    {{ expression }},
+                    chr(11) || chr(133) || chr(8232) || chr(8233),
+                    '    '
+                ),
+                '\s+',
+                ' ',
+                'g'
+            )
+        ),
+        ''
+    )
 {%- endmacro %}
