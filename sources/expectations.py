@@ -149,11 +149,14 @@ def prepare() -> None:
 
 
 def _import_gx() -> Any:
+    import logging
     import os
 
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
 
+    # It tells the terminal about its temporary folders; a night has other news.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     return gx
 
 
