@@ -28,6 +28,8 @@ FINAL = "gave_up"
 """`attempts.stop_reason` of a provider error after which the runner did not ask again in that run."""
 RETRY = "to_retry"
 """`attempts.stop_reason` of a provider error that the runner meant to follow with another try."""
+NOT_CHECKED = "Not checked: the record, the prompt or the policy has changed since it was answered"
+"""`attempts.error` of a spooled answer to a question that is no longer asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,12 @@ def select_due(connection: duckdb.DuckDBPyConnection, operation: str, run_id: st
             select
                 input_hash,
                 count(*) as tries,
-                -- A whole answer that the check choked on, or a failure that is not worth another try tonight.
-                bool_or(status <> 'provider_error' or stop_reason = '{FINAL}') as is_over,
+                -- A whole answer that the check choked on, or a failure that is not worth another try tonight. One that
+                -- was not even looked at, because nobody asked its question any more, ends nothing.
+                bool_or(
+                    (status <> 'provider_error' or stop_reason = '{FINAL}')
+                    and error is distinct from '{NOT_CHECKED}'
+                ) as is_over,
             from attempts
             where operation = $operation and run_id = $run_id
             group by all

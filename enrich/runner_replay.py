@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from enrich import runner_queue, store
 from enrich.hashing import answer_id
 from enrich.runner_check import add_checked
+from enrich.runner_queue import NOT_CHECKED
 from enrich.spool import SpoolLine, pending_segments, read_segment
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from enrich.runner_task import Task
 
 _LINES_AT_ONCE = 500
-
-NOT_CHECKED = "Not checked: the record, the prompt or the policy has changed since it was answered"
 
 
 def replay(connection: duckdb.DuckDBPyConnection, task: Task, spool_dir: Path, tally: Tally) -> list[Path]:

@@ -372,6 +372,17 @@ def test_spooled_answers_to_questions_no_longer_asked_are_paid_for_but_not_publi
     ]
 
 
+def test_a_question_that_comes_back_in_the_same_run_is_asked_and_leaves_no_hole(desk: Desk) -> None:
+    write_warehouse(desk.warehouse, some_rows(2))
+    with pytest.raises(RuntimeError):
+        desk.drain(desk.agent(chunk_size=2, concurrency=1), checkpoint=_raise_at("spooled"))
+    write_warehouse(desk.warehouse, [Row("hubspot:contact:0", "Other words"), some_rows(2)[1]])
+    desk.drain(desk.agent())
+    write_warehouse(desk.warehouse, some_rows(2))  # the record is what it was, and the night was killed once more
+    report = desk.drain(desk.agent())
+    assert (report.selected, report.asked, report.counts["enriched"]) == (2, 1, 2)
+
+
 def test_paid_answers_left_by_a_crash_are_kept_when_another_agent_goes_on(desk: Desk) -> None:
     write_warehouse(desk.warehouse, some_rows(4))
     paid = desk.agent(name="claude", chunk_size=4)
