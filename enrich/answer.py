@@ -374,6 +374,9 @@ def _facts(
         return ()
     by_id = {span.id: span for span in found}
     document_day = date.fromisoformat(context.get("document.date"))
+    polarities: dict[tuple[str, str, str], set[str]] = {}
+    for fact in said:
+        polarities.setdefault((fact.predicate, fact.value, fact.span), set()).add(fact.polarity)
     kept: dict[str, CheckedFact] = {}
     for fact in said:
         body = json.dumps([fact.predicate, fact.value, fact.polarity, fact.date, fact.span], ensure_ascii=False)
@@ -385,6 +388,8 @@ def _facts(
             problem = "cites a span that was not shown"
         elif fact.polarity not in ("affirmed", "negated"):
             problem = "no such polarity"
+        elif len(polarities[fact.predicate, fact.value, fact.span]) > 1:
+            problem = "affirmed and denied of the same words"
         elif predicate.speaker == "theirs" and span.side == "ours":
             problem = "our own words do not count for this predicate"
         elif predicate.speaker == "ours" and span.side != "ours":

@@ -403,3 +403,13 @@ def test_a_name_cannot_pose_as_the_rest_of_a_facts_line(name: str) -> None:
 
     assert problem("Ann") is None
     assert problem(name) == "not a name"
+
+
+def test_a_fact_cannot_be_affirmed_and_denied_of_the_same_words() -> None:
+    said = [
+        {"predicate": "budget", "value": value, "polarity": polarity, "date": None, "span": "s3"}
+        for value, polarity in (("frozen", "affirmed"), ("available", "affirmed"), ("available", "negated"))
+    ]
+    checked = check("extract_facts", {"facts": said}, example("extract_facts_email"))
+    assert [(fact.fact_value, fact.polarity) for fact in checked.facts] == [("frozen", "affirmed")]
+    assert {item.reason for item in checked.rejections} == {"affirmed and denied of the same words"}
