@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl import decide, schema
+from reverse_etl import consent, decide, schema
 from reverse_etl.arrow import pyarrow
 from reverse_etl.canonical import lenient, same
 from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
@@ -130,7 +130,7 @@ def plan_rollback(
                 ).fetchall()
             }
             found = [op for op in found if op["op_id"] in chosen]
-        suppressed = _suppressed(con, adapter.crm, warehouse)
+        suppressed = _suppressed(con, adapter.crm, policy, warehouse)
         staged, left_out = _compare(found, adapter, suppressed)
         _stage(con, staged)
         with transaction(con):
@@ -160,14 +160,15 @@ def plan_rollback(
         )
 
 
-def _suppressed(con: duckdb.DuckDBPyConnection, crm: str, warehouse: Path | str | None) -> set[str]:
-    """HubSpot ids of contacts that have opted out by now."""
-    ids = {str(row[0]) for row in con.execute("select contact_id from suppression").fetchall()}
+def _suppressed(con: duckdb.DuckDBPyConnection, crm: str, policy: Policy, warehouse: Path | str | None) -> set[str]:
+    """CRM ids of contacts that have opted out by now; not of those whose no a person has lifted."""
+    said_no = consent.of_now(con, crm, policy)
+    ids = set(said_no.listed)
     with attached_warehouse(con, warehouse) as alias:
         table = find_table(con, alias, "opt_outs") if alias else None
         if table:
             ids |= {str(row[0]) for row in con.execute(f"select distinct contact_id from {table}").fetchall()}
-    return {name.removeprefix(f"{crm}:contact:") for name in ids}
+    return {name.removeprefix(f"{crm}:contact:") for name in ids} - said_no.lifted
 
 
 def _compare(

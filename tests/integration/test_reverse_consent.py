@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from reverse_etl.apply import ApplyReport, apply
-from tests.reverse_kit import Desk, desk, policies, row
+from reverse_etl.rollback import plan_rollback
+from tests.reverse_kit import AS_OF, Desk, desk, policies, row
 
 SCORE, TIER = "nightdesk_lead_score", "nightdesk_lead_tier"
 
@@ -64,3 +66,6 @@ def test_a_no_that_a_person_has_lifted_stops_nothing(tmp_path: Path) -> None:
         approved(room)
         listed(room, 1)
         assert run(room).counts == {"applied": 5}
+        room.clock.now += timedelta(seconds=1)
+        undo = plan_rollback(room.ledger, None, room.adapter, policy, "run-undo", AS_OF, "nightdesk", room.clock)
+        assert undo.counts["decision"] == {"require_approval": 5}
