@@ -138,7 +138,9 @@ def zones(body: str, *, is_forward: bool = False) -> tuple[Zone, ...]:
         # Forwarded text is an email of its own: its headers, its signature and what it quotes are not its words.
         head = _header_length([line for _, _, line in lines[opened:]])
         inner, _ = _kinds(lines[opened + head :], is_forward=True)
-        kinds[opened:] = [*["quoted"] * head, *("forwarded" if kind == "new" else kind for kind in inner)]
+        of_headers: list[ZoneKind] = ["quoted"] * head
+        of_text: list[ZoneKind] = ["forwarded" if kind == "new" else kind for kind in inner]
+        kinds[opened:] = of_headers + of_text
     return tuple(_merge(lines, kinds))
 
 
@@ -370,14 +372,17 @@ def _mail(body: str, context: Context, company: str) -> Iterator[tuple[int, int,
     is_forward = _FORWARD_SUBJECT.match(context.get("document.subject")) is not None
     for zone in zones(body, is_forward=is_forward):
         if zone.kind == "new":
-            yield from ((start, end, side, author, False) for start, end in sentences(body, zone.start, zone.end))
+            for start, end in sentences(body, zone.start, zone.end):
+                yield start, end, side, author, False
         elif zone.kind == "signature":
-            yield from ((start, end, side, author, False) for start, end in _taglines(body, zone))
+            for start, end in _taglines(body, zone):
+                yield start, end, side, author, False
         elif zone.kind == "forwarded":
             writer = _forwarded_author(body[max(0, zone.start - 2000) : zone.start])
             whose = _forwarded_side(writer, side, author, company)
             if whose is not None:
-                yield from ((start, end, whose, writer, True) for start, end in sentences(body, zone.start, zone.end))
+                for start, end in sentences(body, zone.start, zone.end):
+                    yield start, end, whose, writer, True
 
 
 def _taglines(body: str, zone: Zone) -> Iterator[tuple[int, int]]:
