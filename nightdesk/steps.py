@@ -96,16 +96,22 @@ def due(project: Project, select: Sequence[str] | None) -> Table:
         )
     graph = waves.read(Dbt(project.folder, settings.data_dir, settings.as_of).manifest())
     agent = agents.make(project)
-    table = Table(
-        "operation", "selected", "due", "estimated input tokens", title="What would be asked now", title_justify="left"
-    )
+    table = Table(title="What would be asked now", title_justify="left")
+    for name in ("operation", "selected", "due", "input tokens, about", "dollars, at most"):
+        table.add_column(name, justify="left" if name == "operation" else "right")
     for wave in waves.waves(graph):
         for operation in wave:
             if select is None or operation in select:
                 counts = runner.due(
                     operation, warehouse=settings.warehouse, ledger=settings.ledger, agent=agent, policy=project.policy
                 )
-                table.add_row(operation, f"{counts.selected:,}", f"{counts.due:,}", f"{counts.estimated_tokens:,}")
+                table.add_row(
+                    operation,
+                    f"{counts.selected:,}",
+                    f"{counts.due:,}",
+                    f"{counts.estimated_tokens:,}",
+                    f"{counts.most_usd:,.2f}",
+                )
     return table
 
 
