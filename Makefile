@@ -37,7 +37,7 @@ nights: $(STAMP)  ## Three nights: the first, a quiet one, one after 10 % of the
 	@$(BIN)/nightdesk demo --contacts $(CONTACTS) --nights 3
 
 test: $(STAMP) lint  ## Linters, then every test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMP)  ## ruff, pyright (strict) and sqlfluff
 	@$(BIN)/ruff check .

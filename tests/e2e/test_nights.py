@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-import signal
-import time
-from pathlib import Path
-
-import pytest
 
 from tests.e2e.world import World
 
@@ -125,31 +119,6 @@ def test_after_a_day_of_changes_only_what_changed_is_asked_again(night: World) -
     assert same == []
     total = sum(sum(counts.values()) for counts in night.outcomes().values())
     assert sum(asked.values()) < 0.3 * total
-
-
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_kill_at_any_moment_then_refresh_ends_like_an_undisturbed_night(
-    company: World, after_first_night: World, tmp_path: Path, seed: int
-) -> None:
-    world = company.copy(tmp_path / "world")
-    undisturbed = after_first_night.end_state()
-    rng = random.Random(seed)
-    with world.serving():
-        for _ in range(2):
-            process = world.start("refresh")
-            time.sleep(rng.uniform(2, 25))
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-        world.run("refresh")
-    assert world.end_state() == undisturbed
-    # One answer per input, and hardly more questions than answers: only what was in flight is asked again.
-    doubled = world.rows(
-        "ledger", "select operation, record_id, input_hash from answers group by all having count(*) > 1"
-    )
-    assert doubled == []
-    answers = world.one("ledger", "select count(*) from answers")
-    attempts = world.one("ledger", "select count(*) from attempts")
-    assert attempts - answers <= 2 * 2 * 200  # two kills, at most two chunks in flight each
 
 
 def test_the_hostile_messages_move_no_score_beyond_the_cap_and_write_no_field(night: World) -> None:
