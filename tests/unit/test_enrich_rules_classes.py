@@ -96,3 +96,9 @@ def test_a_sentence_that_points_back_is_read_with_the_one_before() -> None:
 def test_whose_words_are_passed_on_takes_no_mail_away_from_them() -> None:
     span = Span("s1", 0, 24, "Take me off your list, now.", "unknown", "rob@elsewhere.example", True)
     assert not READER.read(READER.readable([span], span.text), TODAY)
+
+
+def test_what_follows_ones_own_question_is_another_matter() -> None:
+    question = "We can't approve any tool without a security review, can you send what you have?"
+    alone = said(question)
+    assert said(question, "I will get you the volumes by Thursday.") == alone | {"commitment=theirs"}

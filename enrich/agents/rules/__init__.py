@@ -21,7 +21,7 @@ from nightdesk.errors import NightdeskError
 if TYPE_CHECKING:
     from nightdesk.policy.load import Policy
 
-CODE_VERSION = 2  # raise when the code answers an unchanged input differently; lexicon changes are seen by themselves
+CODE_VERSION = 3  # raise when the code answers an unchanged input differently; lexicon changes are seen by themselves
 
 OPERATIONS = ("extract_facts", "reply_class", "icp_fit", "lead_quality", "churn_revisit", "meeting_brief")
 

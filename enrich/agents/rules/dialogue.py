@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from enrich.agents.rules.facts import Prepared
 
 _LONGEST = 30  # words of either sentence; beyond that nobody refers to the whole of it
+_RHETORICAL = 5  # words of a question that its own author answers in the next breath
 
 
 class Dialogue:
@@ -45,7 +46,9 @@ class Dialogue:
             return None
         asked = first.tokens[:-1] if first.tokens[-1] == "?" else first.tokens
         if (first.span.side, first.span.author) == (second.span.side, second.span.author):
-            if is_question or self._begins(second.tokens, self._back):
+            # "The budget? Gone." is one statement; after a real question its author turns to another matter.
+            is_rhetorical = is_question and len(asked) <= _RHETORICAL
+            if is_rhetorical or (not is_question and self._begins(second.tokens, self._back)):
                 return [*asked, ",", *second.tokens]
             return None
         if not is_question:
