@@ -14,7 +14,7 @@ def test_every_record_of_the_first_night_ends_in_one_outcome(after_first_night: 
     outcomes = world.outcomes()
     assert set(outcomes) == OPERATIONS
     selected = {operation: sum(counts.values()) for operation, counts in outcomes.items()}
-    # Against the CRM's own store, not against our copy of it: live records, whatever we made of them since.
+    # Each operation's records are all there are of their kind; contacts and accounts are held to the raw load below.
     assert selected["lead_quality"] == world.one("warehouse", "select count(*) from contacts")
     assert selected["icp_fit"] == world.one("warehouse", "select count(*) from accounts")
     assert selected["extract_facts"] == world.one("warehouse", "select count(*) from documents")
