@@ -18,7 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from enrich.agents.protocol import AgentResponse
+from enrich.agents.protocol import AgentResponse, ToolCall, WebPage
 from nightdesk.errors import NightdeskError
 
 SEGMENT_BYTES = 64 * 1024 * 1024
@@ -31,6 +31,7 @@ class SpoolLine:
 
     Attributes:
         attempt_id: Id of the call; see `enrich.hashing.attempt_id`.
+        call_hash: The one call's own hash where a question takes several, else None; the answer is under `input_hash`.
         question_hash: `operation_hash` without the agent: while it stays, the answer can still be checked.
         is_final: False when the runner meant to ask again after this provider error.
     """
@@ -51,6 +52,7 @@ class SpoolLine:
     responded_at: datetime
     is_final: bool
     response: AgentResponse
+    call_hash: str | None = None
 
     def to_json(self) -> str:
         """One line, without the line end."""
@@ -77,6 +79,8 @@ class SpoolLine:
             for name in ("requested_at", "responded_at"):
                 values[name] = datetime.fromisoformat(values[name])
                 response[name] = datetime.fromisoformat(response[name]) if response.get(name) else None
+            response["tool_calls"] = tuple(ToolCall(**call) for call in response.get("tool_calls", ()))
+            response["pages"] = tuple(WebPage(**page) for page in response.get("pages", ()))
             return cls(**values, response=AgentResponse(**response))
         except (KeyError, TypeError, ArithmeticError) as error:
             raise ValueError(f"not a spooled answer: {error}") from error
@@ -87,6 +91,8 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value)
+    if isinstance(value, (ToolCall, WebPage)):
+        return dataclasses.asdict(value)
     raise TypeError(f"{type(value).__name__} has no place in the spool")
 
 

@@ -43,6 +43,7 @@ TABLES: Mapping[str, Mapping[str, Kind]] = {
         "response_ref": "text",
         "requested_at": "time",
         "responded_at": "time",
+        "call_hash": "text",
     },
     "answers": {
         "answer_id": "text",
@@ -136,6 +137,7 @@ class Batch:
             ref,
             line.requested_at,
             line.responded_at,
+            line.call_hash,
         )
         self.attempts += 1
 

@@ -173,6 +173,9 @@ class FakeAgent:
     def max_output_tokens_for(self, operation: str) -> int:
         return 0
 
+    def reads_at_once(self, operation: str) -> int:
+        return 0
+
     def worst_case_usd(self, request: AgentRequest) -> Decimal:
         return self.worst_case
 

@@ -104,6 +104,10 @@ class ClaudeAgent:
         """The longest answer that policy allows an operation."""
         return {str(name): tokens for name, tokens in self._limits.max_output_tokens.items()}.get(operation, 0)
 
+    def reads_at_once(self, operation: str) -> int:
+        """By policy: a long document is read in parts, so that no remark drowns in the middle of it."""
+        return self._limits.reads_at_once_tokens
+
     def worst_case_usd(self, request: AgentRequest) -> Decimal:
         """See `claude_price.worst_case_usd`."""
         _, schema_bytes = self._schema(request)

@@ -18,19 +18,72 @@ ZERO_USD = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """Something an agent may look up about the one record it is asked about; read-only.
+
+    Attributes:
+        name: `snake_case`.
+        description: What it gives back, for a language model.
+        input_schema: JSON schema of its arguments, an object with `additionalProperties: false`.
+    """
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What an agent wants to look up. `arguments_json` is its own text: nobody has checked it yet."""
+
+    call_id: str
+    name: str
+    arguments_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class WebPage:
+    """A page that the provider's own web search found: what its title says is all that can be checked of it."""
+
+    url: str
+    title: str
+    page_age: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One earlier turn of a question that takes several: what the agent asked for and what it was given.
+
+    Attributes:
+        said: The turn in the provider's own form (JSON text of its content blocks), given back byte for byte; empty
+            for agents that need none.
+        calls: What it wanted to look up.
+        results: One text per call, in the same order.
+    """
+
+    said: str
+    calls: tuple[ToolCall, ...]
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AgentRequest:
-    """One record, one question.
+    """One call about one record. Most questions take one call; a long document or a research loop takes several.
 
     Attributes:
         operation: Name of the operation, e.g. `icp_fit`.
         record_type: `account`, `contact`, `document` or `meeting`.
         record_id: Canonical record id, e.g. `hubspot:company:45`.
-        input_hash: sha256 hex over `operation_hash:context_hash`; the key an answer is paid for once under.
+        input_hash: sha256 hex that names this call, the key it is paid for once under: over
+            `operation_hash:context_hash`, and for one call of several also over its part or its earlier steps.
         system_prefix: Prompt and policy, the same bytes for every record of the operation (cacheable).
         user_message: What a language model is shown of this record; empty for agents that do not count tokens.
         context: The queue's context, byte for byte; what the rules agent and the evidence check read.
         output_schema: JSON schema of the operation's output model.
         max_output_tokens: Most tokens a model may answer with; 0 for agents that do not count tokens.
+        tools: What the agent may look up instead of answering; empty for judgements, and in a loop's last call.
+        steps: Earlier turns of the same loop, oldest first.
+        most_searches: How often the provider's own web search may be used in this call; 0 switches it off.
     """
 
     operation: str
@@ -42,6 +95,9 @@ class AgentRequest:
     context: str
     output_schema: Mapping[str, Any] = field(default_factory=dict[str, Any])
     max_output_tokens: int = 0
+    tools: tuple[Tool, ...] = ()
+    steps: tuple[Step, ...] = ()
+    most_searches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +106,7 @@ class AgentResponse:
 
     Attributes:
         input_hash: The request's, so that responses may come in any order.
-        status: `ok` (text is to be checked), `refused`, `truncated` (text is kept and never published), or
+        status: `ok` (text is to be checked, or `tool_calls` to be made), `refused`, `truncated` (text is kept and never published), or
             `provider_error` (no answer; nothing may be concluded about the record).
         text: The raw answer, JSON text when `status` is `ok`; empty when there is none.
         stop_reason: The provider's own word for why it stopped.
@@ -65,6 +121,9 @@ class AgentResponse:
         retry_after_seconds: How long the provider asks to wait before the next try, when it says so.
         requested_at: UTC; None lets the runner put the time around the whole chunk.
         responded_at: UTC; see `requested_at`.
+        tool_calls: What the agent wants to look up before it answers; `text` is then not an answer.
+        said: The turn in the provider's own form, to be given back in the next `Step`; empty without tool calls.
+        pages: What the provider's web search showed the agent in this call.
     """
 
     input_hash: str
@@ -82,6 +141,9 @@ class AgentResponse:
     retry_after_seconds: float | None = None
     requested_at: datetime | None = None
     responded_at: datetime | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    said: str = ""
+    pages: tuple[WebPage, ...] = ()
 
 
 @runtime_checkable
@@ -113,6 +175,10 @@ class Agent(Protocol):
 
     def max_output_tokens_for(self, operation: str) -> int:
         """The most tokens one answer may have; 0 when the agent does not count tokens."""
+        ...
+
+    def reads_at_once(self, operation: str) -> int:
+        """Most estimated tokens of a document that one call is shown; longer ones are read in parts. 0: no limit."""
         ...
 
     def worst_case_usd(self, request: AgentRequest) -> Decimal:

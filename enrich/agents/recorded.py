@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from enrich.agents.protocol import Agent, AgentRequest, AgentResponse, ResponseStatus
+from enrich.agents.protocol import Agent, AgentRequest, AgentResponse, ResponseStatus, ToolCall, WebPage
 from enrich.hashing import sha256_hex
 from nightdesk.errors import NightdeskError
 
@@ -24,7 +24,10 @@ _KEPT: tuple[ResponseStatus, ...] = ("ok", "refused", "truncated")
 def request_key(request: AgentRequest) -> str:
     """sha256 over everything an agent is shown; not over who asks, so that it is the same for every agent and run."""
     schema = json.dumps(request.output_schema, sort_keys=True)
-    shown = [request.operation, request.system_prefix, request.user_message, request.context, schema]
+    shown: list[Any] = [request.operation, request.system_prefix, request.user_message, request.context, schema]
+    if request.tools or request.steps or request.most_searches:
+        shown.append([[asdict(tool) for tool in request.tools], [asdict(step) for step in request.steps]])
+        shown.append(request.most_searches)
     return sha256_hex(json.dumps(shown))
 
 
@@ -34,6 +37,7 @@ class _Recording:
     agent_version: str
     models: Mapping[str, str | None]
     max_output_tokens: Mapping[str, int]
+    reads_at_once: Mapping[str, int]
     responses: Mapping[str, AgentResponse]
 
 
@@ -77,6 +81,10 @@ class RecordingAgent:
         """The inner agent's."""
         return self._inner.max_output_tokens_for(operation)
 
+    def reads_at_once(self, operation: str) -> int:
+        """The inner agent's."""
+        return self._inner.reads_at_once(operation)
+
     def worst_case_usd(self, request: AgentRequest) -> Decimal:
         """The inner agent's."""
         return self._inner.worst_case_usd(request)
@@ -92,6 +100,7 @@ class RecordingAgent:
                 "agent_version": self.version,
                 "model": self.model_for(operation),
                 "max_output_tokens": self.max_output_tokens_for(operation),
+                "reads_at_once": self.reads_at_once(operation),
             }
         )
 
@@ -157,6 +166,10 @@ class RecordedAgent:
         """As recorded; it decides whether the question has a `user_message`, which is part of the key."""
         return self._recording.max_output_tokens.get(operation, 0)
 
+    def reads_at_once(self, operation: str) -> int:
+        """As recorded: it decides where a long document is cut, and so what was asked."""
+        return self._recording.reads_at_once.get(operation, 0)
+
     def worst_case_usd(self, request: AgentRequest) -> Decimal:
         """Nothing."""
         return Decimal(0)
@@ -197,7 +210,12 @@ def _to_json(request: AgentRequest, response: AgentResponse) -> dict[str, Any]:
         "key": request_key(request),
         "operation": request.operation,
         "record_id": request.record_id,
-        "response": {**kept, "cost_usd": str(response.cost_usd)},
+        "response": {
+            **kept,
+            "cost_usd": str(response.cost_usd),
+            "tool_calls": [asdict(call) for call in response.tool_calls],
+            "pages": [asdict(page) for page in response.pages],
+        },
     }
 
 
@@ -207,6 +225,7 @@ def _read(path: Path) -> _Recording:
     agents: set[tuple[str, str]] = set()
     models: dict[str, str | None] = {}
     limits: dict[str, int] = {}
+    reads_at_once: dict[str, int] = {}
     responses: dict[str, AgentResponse] = {}
     for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
@@ -216,8 +235,11 @@ def _read(path: Path) -> _Recording:
                 agents.add((entry["agent"], entry["agent_version"]))
                 models[entry["operation"]] = entry["model"]
                 limits[entry["operation"]] = int(entry["max_output_tokens"])
+                reads_at_once[entry["operation"]] = int(entry.get("reads_at_once", 0))
             else:
                 response: dict[str, Any] = {**entry["response"], "cost_usd": Decimal(0)}
+                response["tool_calls"] = tuple(ToolCall(**call) for call in response.get("tool_calls", ()))
+                response["pages"] = tuple(WebPage(**page) for page in response.get("pages", ()))
                 responses[entry["key"]] = AgentResponse(input_hash="", **response)
         except (ValueError, KeyError, TypeError) as error:
             raise NightdeskError(
@@ -231,4 +253,4 @@ def _read(path: Path) -> _Recording:
             f"A recording holds one agent in one version; this one has {found}", where=str(path), todo="Record anew."
         )
     name, version = agents.pop()
-    return _Recording(name, version, models, limits, responses)
+    return _Recording(name, version, models, limits, reads_at_once, responses)

@@ -433,6 +433,7 @@ class ClaudeBudget(PolicyModel):
     max_output_tokens: dict[Operation, Annotated[int, Field(gt=0)]]
     effort: Literal["low", "medium", "high"]
     concurrency: int = Field(ge=1, le=64)
+    reads_at_once_tokens: int = Field(ge=500)
 
 
 class AgentBudgets(PolicyModel):

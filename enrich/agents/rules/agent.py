@@ -112,6 +112,10 @@ class RulesAgent:
     def max_output_tokens_for(self, operation: str) -> int:
         return 0
 
+    def reads_at_once(self, operation: str) -> int:
+        """No limit: rules read every sentence of whatever length."""
+        return 0
+
     def worst_case_usd(self, request: AgentRequest) -> Decimal:
         return ZERO_USD
 

@@ -6,6 +6,7 @@ select
     record_type,
     record_id,
     input_hash,
+    call_hash,
     agent,
     model,
     status,
