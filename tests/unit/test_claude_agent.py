@@ -44,6 +44,7 @@ def limits(**changes: Any) -> ClaudeBudget:
         "max_output_tokens": dict.fromkeys(OPERATIONS, 400),
         "effort": "low",
         "concurrency": 4,
+        "reads_at_once_tokens": 6000,
     }
     return ClaudeBudget.model_validate({**values, **changes})
 
