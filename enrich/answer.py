@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +23,7 @@ from enrich.evidence import EvidenceKind, Shown
 from enrich.fact_rules import printable
 
 if TYPE_CHECKING:
+    from enrich.calls import ReadPart
     from enrich.registry import JudgementSpec, Operation
     from nightdesk.policy.load import Policy
 
@@ -207,7 +208,15 @@ class _Rejections:
 # --- the check ----------------------------------------------------------------------------------------------------------  # noqa: E501
 
 
-def check(operation: Operation, raw_json_text: str, context: str, policy: Policy, *, record_id: str) -> CheckedAnswer:
+def check(
+    operation: Operation,
+    raw_json_text: str,
+    context: str,
+    policy: Policy,
+    *,
+    record_id: str,
+    also_shown: Mapping[str, Shown] | None = None,
+) -> CheckedAnswer:
     """Parse an agent's answer and keep what is legal and supported.
 
     Args:
@@ -216,6 +225,7 @@ def check(operation: Operation, raw_json_text: str, context: str, policy: Policy
         context: The record's context, the same bytes the agent was shown.
         policy: The policy the question was asked under.
         record_id: Canonical id of the record; becomes part of fact ids and of span evidence.
+        also_shown: What look-ups showed the agent beside the context, by the id it may be cited with.
 
     Returns:
         Never raises for anything an agent can say. An answer that does not parse is `is_valid=False`, `rejected`.
@@ -224,20 +234,103 @@ def check(operation: Operation, raw_json_text: str, context: str, policy: Policy
         NightdeskError: The context itself is malformed (the queue model's fault, not the agent's).
     """
     try:
-        if len(raw_json_text) > MAX_ANSWER_CHARS:
-            raise ValueError(f"longer than {MAX_ANSWER_CHARS} characters")
-        parsed = operation.output_model.model_validate_json(raw_json_text).to_answer()
+        parsed = _parsed(operation, raw_json_text)
     except (ValidationError, ValueError, RecursionError) as error:
         return _invalid(raw_json_text, error)
+    return _checked(operation, parsed, context, policy, record_id, also_shown or {}, _Rejections())
+
+
+def check_parts(
+    operation: Operation, parts: Sequence[ReadPart], context: str, policy: Policy, *, record_id: str
+) -> CheckedAnswer:
+    """`check` for a document that was read in parts: one answer, in which a part can only speak of its own spans.
+
+    Args:
+        operation: One that records facts and nothing else.
+        parts: In reading order. One that could not be read loses its own facts, not the others'.
+        context: As for `check`, the whole document.
+        policy: As for `check`.
+        record_id: As for `check`.
+
+    Returns:
+        As `check`; `is_valid=False` only when no part was readable.
+    """
+    rejections = _Rejections()
+    facts: list[ParsedFact] = []
+    problems: list[str] = []
+    for number, part in enumerate(parts, start=1):
+        if part.problem is not None:
+            problems.append(f"part {number}: {part.problem}")
+            continue
+        try:
+            said = _parsed(operation, part.text).facts
+        except (ValidationError, ValueError, RecursionError) as error:
+            refused = _invalid(part.text, error)
+            problems.append(f"part {number}: {refused.reason}")
+            for item in refused.rejections:
+                rejections.add(item.item_kind, item.item_key, item.body, item.reason)
+            continue
+        most = operation.spec.limits.facts
+        for position, fact in enumerate(said):
+            problem = None
+            if fact.span not in part.span_ids:
+                problem = "cites a span that was not shown"
+            elif position >= most:
+                problem = f"more than {most} facts in one part"
+            if problem is None:
+                facts.append(fact)
+            else:
+                rejections.add("fact", printable(fact.predicate)[:40], _fact_body(fact), problem)
+    not_read = f"{len(problems)} of {len(parts)} parts could not be used, {problems[0]}" if problems else None
+    if len(problems) == len(parts):
+        return CheckedAnswer(False, "rejected", not_read, None, rejections=tuple(rejections.items))
+    answer = _checked(
+        operation,
+        ParsedAnswer(facts=tuple(facts)),
+        context,
+        policy,
+        record_id,
+        {},
+        rejections,
+        most_facts=operation.spec.limits.facts * len(parts),
+    )
+    return answer if not_read is None else replace(answer, reason=not_read)
+
+
+def _parsed(operation: Operation, text: str) -> ParsedAnswer:
+    if len(text) > MAX_ANSWER_CHARS:
+        raise ValueError(f"longer than {MAX_ANSWER_CHARS} characters")
+    return operation.output_model.model_validate_json(text).to_answer()
+
+
+def _checked(
+    operation: Operation,
+    parsed: ParsedAnswer,
+    context: str,
+    policy: Policy,
+    record_id: str,
+    also_shown: Mapping[str, Shown],
+    rejections: _Rejections,
+    most_facts: int | None = None,
+) -> CheckedAnswer:
     shown_context = contexts.parse(context)
     reads_spans = shown_context.body is not None and (parsed.facts or parsed.judgements or parsed.sentences)
     found = spans.segment(shown_context, policy.icp.company) if reads_spans else ()
     shown = evidence.shown_in(shown_context, found, record_id) if parsed.judgements or parsed.sentences else {}
-    rejections = _Rejections()
+    shown = {**also_shown, **shown}  # the context's own ids win: no look-up can stand in for them
     citations: list[EvidenceItem] = []
     judgements = _judgements(operation, parsed.judgements, shown, citations, rejections)
     kept = _sentences(operation, parsed.sentences, shown, policy, citations, rejections)
-    facts = _facts(operation, parsed.facts, shown_context, found, policy, record_id, citations, rejections)
+    facts = _facts(
+        operation.spec.limits.facts if most_facts is None else most_facts,
+        parsed.facts,
+        shown_context,
+        found,
+        policy,
+        record_id,
+        citations,
+        rejections,
+    )
     outcome, reason = _outcome(operation, judgements, kept, facts, rejections)
     if outcome == "insufficient_data":
         confidence = None
@@ -361,7 +454,7 @@ def _sentences(
 
 
 def _facts(
-    operation: Operation,
+    most: int,
     said: Sequence[ParsedFact],
     context: Context,
     found: Sequence[spans.Span],
@@ -379,7 +472,7 @@ def _facts(
         polarities.setdefault((fact.predicate, fact.value, fact.span), set()).add(fact.polarity)
     kept: dict[str, CheckedFact] = {}
     for fact in said:
-        body = json.dumps([fact.predicate, fact.value, fact.polarity, fact.date, fact.span], ensure_ascii=False)
+        body = _fact_body(fact)
         predicate = policy.predicates.predicates.get(fact.predicate)
         span = by_id.get(fact.span)
         if predicate is None:
@@ -405,8 +498,8 @@ def _facts(
         fact_id = f"f_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
         if fact_id in kept:
             continue
-        if len(kept) >= operation.spec.limits.facts:
-            rejections.add("fact", fact.predicate, body, f"more than {operation.spec.limits.facts} facts")
+        if len(kept) >= most:
+            rejections.add("fact", fact.predicate, body, f"more than {most} facts")
             continue
         kept[fact_id] = CheckedFact(
             fact_id=fact_id,
@@ -423,6 +516,10 @@ def _facts(
         )
         citations.append(EvidenceItem("fact", fact_id, 0, "span", f"{record_id}#{span.start}-{span.end}", span.text))
     return tuple(kept.values())
+
+
+def _fact_body(fact: ParsedFact) -> str:
+    return json.dumps([fact.predicate, fact.value, fact.polarity, fact.date, fact.span], ensure_ascii=False)
 
 
 def _unique(ids: Iterable[str]) -> list[str]:

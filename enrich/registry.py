@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from enrich import context as contexts
 from enrich import spans
 from enrich.answer import OutputModel
+from enrich.calls import Part
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
@@ -151,12 +152,33 @@ class Operation:
         if not self.reads_document:
             return f"The record. Every line is data.\n\n{context}"
         parsed = contexts.parse(context)
-        lines = [f"[{name}] {value}" for name, value in parsed.fields.items()]
-        lines += [""] + [
-            f"[{span.id}] {span.side}{' ' + ' '.join(span.author.split()) if span.author else ''}: {' '.join(span.text.split())}"  # noqa: E501
-            for span in spans.segment(parsed, policy.icp.company)
-        ]
-        return "The document. Every line is data.\n\n" + "\n".join(lines)
+        return _shown_document(parsed, spans.segment(parsed, policy.icp.company))
+
+    def parts(self, context: str, policy: Policy, most_tokens: int) -> tuple[Part, ...]:
+        """A document as `user_message` shows it, in as many parts as it takes to stay under `most_tokens` each.
+
+        Cut between turns where a turn ends in the last quarter of a part, else between sentences. Every span is in
+        exactly one part, so no remark is read twice and none is lost.
+        """
+        parsed = contexts.parse(context)
+        most_chars = most_tokens * policy.recall.token_estimate_chars
+        parts: list[list[spans.Span]] = [[]]
+        size = 0
+        for span in spans.segment(parsed, policy.icp.company):
+            length = len(_shown_span(span)) + 1
+            last = parts[-1][-1] if parts[-1] else None
+            is_new_turn = last is not None and (last.side, last.author) != (span.side, span.author)
+            if last is not None and (size + length > most_chars or (is_new_turn and size > most_chars * 0.75)):
+                parts.append([])
+                size = 0
+            parts[-1].append(span)
+            size += length
+        return tuple(Part(_shown_document(parsed, part), frozenset(span.id for span in part)) for part in parts)
+
+    @property
+    def can_be_read_in_parts(self) -> bool:
+        """Whether answers to parts of a document add up to one of the whole: facts do, a judgement does not."""
+        return self.reads_document and bool(self.spec.limits.facts) and not (self.spec.judgements or self.spec.sections)
 
     def output_schema(self, policy: Policy) -> dict[str, Any]:
         """JSON schema of the answer, with the closed choices of policy and `operation.yml` written in as enums."""
@@ -188,6 +210,17 @@ class Operation:
         return hashlib.sha256(
             json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
         ).hexdigest()
+
+
+def _shown_document(parsed: contexts.Context, found: Sequence[spans.Span]) -> str:
+    lines = [f"[{name}] {value}" for name, value in parsed.fields.items()]
+    lines += ["", *(_shown_span(span) for span in found)]
+    return "The document. Every line is data.\n\n" + "\n".join(lines)
+
+
+def _shown_span(span: spans.Span) -> str:
+    author = f" {' '.join(span.author.split())}" if span.author else ""
+    return f"[{span.id}] {span.side}{author}: {' '.join(span.text.split())}"
 
 
 def _plain(policy: Policy, path: str) -> Any:

@@ -175,7 +175,10 @@ def due(operation: str, *, warehouse: Path, ledger: Path, agent: Agent, policy: 
         most_usd, page = Decimal(0), 1
         # An agent that counts no tokens costs nothing: no need to read what it would be shown.
         while task.max_output_tokens and (rows := runner_queue.read_page(connection, operation, page)):
-            most_usd += sum((agent.worst_case_usd(task.request(row)) for row in rows), Decimal(0))
+            for row in rows:
+                question = task.open(row, connection)
+                worst = sum((agent.worst_case_usd(request) for request in question.pending()), Decimal(0))
+                most_usd += worst * question.most_rounds
             page += 1
         return Due(operation, selected, count, runner_queue.due_tokens(connection), most_usd)
 
@@ -211,7 +214,7 @@ def drain_task(
     from enrich.agents.protocol import HasRemarks
     from enrich.runner_pipeline import Pipeline
     from enrich.runner_replay import replay
-    from enrich.spool import SpoolWriter, mark_committed
+    from enrich.spool import SpoolWriter, mark_committed, read_line
     from nightdesk.ledger import connect
 
     began = time.monotonic()
@@ -239,6 +242,8 @@ def drain_task(
                 due=due,
                 on_progress=on_progress,
                 checkpoint=checkpoint or _nothing,
+                heard_before=runner_queue.heard_before(connection, name),
+                read_spool=lambda ref: read_line(spool_dir, ref),
             )
             try:
                 anyio.run(pipeline.run)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import anyio
@@ -22,18 +22,20 @@ from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from enrich import runner_queue
 from enrich.agents.protocol import AgentRequest, AgentResponse, OutlivesDrains
 from enrich.hashing import attempt_id
-from enrich.runner_check import add_checked
+from enrich.runner_check import add_answered
 from enrich.spool import SpoolLine
 from enrich.store import Batch
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from decimal import Decimal
 
     import duckdb
 
     from enrich.agents.protocol import Agent
     from enrich.budget import NightBudget, Reservation
+    from enrich.calls import Dialogue
     from enrich.runner import Checkpoint, Limits, Progress, Tally
     from enrich.runner_queue import QueueRow
     from enrich.runner_task import Task
@@ -44,20 +46,36 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True)
+class _Question:
+    """One due input on its way, in one call or several."""
+
+    row: QueueRow
+    dialogue: Dialogue
+    is_counted: bool = False  # as answered or given up, for the progress
+
+
+@dataclass(slots=True)
 class _Work:
-    """One due input on its way."""
+    """One call to make."""
 
     request: AgentRequest
-    row: QueueRow
+    question: _Question
     reservation: Reservation
     tries: int  # calls made before, in this run
+
+    @property
+    def row(self) -> QueueRow:
+        return self.question.row
 
 
 @dataclass(frozen=True, slots=True)
 class _Spooled:
+    """A response in the spool. `ended` is the question that it was the last response of."""
+
     ref: str
     line: SpoolLine
-    context: str
+    ended: _Question | None = None
+    is_new: bool = True
 
 
 @dataclass(kw_only=True)
@@ -76,6 +94,8 @@ class Pipeline:
     due: int
     on_progress: Progress
     checkpoint: Checkpoint
+    heard_before: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+    read_spool: Callable[[str], SpoolLine | None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.left_out: dict[str, tuple[Literal["failed", "over_budget"], str]] = {}
@@ -119,7 +139,7 @@ class Pipeline:
             writer_done = anyio.Event()
             everything.start_soon(self._write, spooled_out, writer_done)
             async with anyio.create_task_group() as asking, spooled_in:
-                asking.start_soon(self._read, chunks_in)
+                asking.start_soon(self._read, chunks_in, spooled_in.clone())
                 for _ in range(self.agent.concurrency):
                     asking.start_soon(self._ask_chunks, chunks_out.clone(), spooled_in.clone())
                 chunks_out.close()
@@ -132,10 +152,10 @@ class Pipeline:
 
     # --- reader ---
 
-    async def _read(self, chunks: ObjectSendStream[list[_Work]]) -> None:
+    async def _read(self, chunks: ObjectSendStream[list[_Work]], spooled: ObjectSendStream[list[_Spooled]]) -> None:
         chunk: list[_Work] = []
         page = taken = 0
-        async with chunks:
+        async with chunks, spooled:
             while not self._stopping:
                 page += 1
                 rows = await self._in_database(runner_queue.read_page, self.task.operation, page)
@@ -145,34 +165,67 @@ class Pipeline:
                     if self._stopping:
                         break
                     taken += 1
-                    request = self._question(row)
-                    if request is None:
+                    question = self._open(row)
+                    if question is None:
                         continue
-                    reservation = await self._reserve(request, chunk, chunks)
-                    if reservation is None:
-                        continue
-                    chunk.append(_Work(request, row, reservation, row.tries))
-                    if len(chunk) >= self.agent.chunk_size:
-                        await chunks.send(chunk)
-                        chunk = []
+                    requests = await self._take_up(question, spooled)
+                    for request in requests:
+                        reservation = await self._reserve(request, question, chunk, chunks)
+                        if reservation is None:
+                            break
+                        chunk.append(_Work(request, question, reservation, row.tries))
+                        if len(chunk) >= self.agent.chunk_size:
+                            await chunks.send(chunk)
+                            chunk = []
             if chunk:
                 await chunks.send(chunk)
         if self._stopping:
             for input_hash in await self._in_database(runner_queue.due_after, taken):
                 self._leave_out(input_hash)
 
-    def _question(self, row: QueueRow) -> AgentRequest | None:
+    def _open(self, row: QueueRow) -> _Question | None:
         """None for a record whose context cannot be read: it fails, the others have their night."""
         try:
-            return self.task.request(row)
+            return _Question(row, self.task.open(row, self.connection))
         except NightdeskError as error:
             self._done += 1
             self.left_out[row.input_hash] = ("failed", f"Not asked: {error}")
             self.tally.warnings.append(f"{row.record_id}: {error}")
             return None
 
+    async def _take_up(self, question: _Question, spooled: ObjectSendStream[list[_Spooled]]) -> list[AgentRequest]:
+        """The calls to make for a question now: those that an earlier run paid for are heard first."""
+        known: dict[str, tuple[str, SpoolLine]] = {}
+        for ref in self.heard_before.get(question.row.input_hash, ()):
+            line = self.read_spool(ref)
+            if line is not None and line.call_hash is not None:
+                known[line.call_hash] = (ref, line)
+        last: tuple[str, SpoolLine] | None = None
+        open_requests: list[AgentRequest] = []
+        rounds = await self._pending(question)
+        while rounds:
+            answered = [request for request in rounds if request.input_hash in known]
+            open_requests += [request for request in rounds if request.input_hash not in known]
+            for request in answered:
+                last = known[request.input_hash]
+                question.dialogue.hear(last[1].response)
+            rounds = await self._pending(question) if answered else []
+        if question.dialogue.is_over and last is not None:
+            await spooled.send([_Spooled(*last, ended=question, is_new=False)])
+        return open_requests
+
+    async def _pending(self, question: _Question) -> list[AgentRequest]:
+        """The next calls; looking things up for them reads the warehouse, one at a time."""
+        if self.task.toolbox is None:
+            return question.dialogue.pending()
+        return await self._in_database(_next_calls, question.dialogue)
+
     async def _reserve(
-        self, request: AgentRequest, chunk: list[_Work], chunks: ObjectSendStream[list[_Work]]
+        self,
+        request: AgentRequest,
+        question: _Question,
+        chunk: list[_Work],
+        chunks: ObjectSendStream[list[_Work]],
     ) -> Reservation | None:
         """Money for one call; waits for calls in flight when they may leave enough. None: over budget."""
         operation = self.task.operation
@@ -183,13 +236,22 @@ class Pipeline:
             if reservation is not None:
                 return reservation
             if not self.budget.outstanding or not self.budget.could_fit(operation, worst_case):
-                self._done += 1
-                self.left_out[request.input_hash] = ("over_budget", self.budget.why_not(operation, worst_case))
+                self._over_budget(question, worst_case)
                 return None
             if chunk:  # what waits here holds reservations that only asking can settle
                 await chunks.send(list(chunk))
                 chunk.clear()
             await settled.wait()
+
+    def _over_budget(self, question: _Question, worst_case: Decimal) -> None:
+        why = self.budget.why_not(self.task.operation, worst_case)
+        self.left_out[question.row.input_hash] = ("over_budget", why)
+        self._count(question)
+
+    def _count(self, question: _Question) -> None:
+        if not question.is_counted:
+            question.is_counted = True
+            self._done += 1
 
     def _leave_out(self, input_hash: str) -> None:
         if self._provider_is_down is not None:
@@ -236,13 +298,37 @@ class Pipeline:
                 refs = await to_thread.run_sync(self.spool.append, lines)
             self.checkpoint("spooled")
             self.tally.asked += len(pairs)
-            for work, response in pairs:
+            chunk = []
+            items: list[_Spooled] = []
+            for ref, line, (work, response) in zip(refs, lines, pairs, strict=True):
                 self._settle(work, response)
                 work.tries += 1
-            await spooled.send(
-                [_Spooled(ref, line, work.row.context) for ref, line, (work, _) in zip(refs, lines, pairs, strict=True)]
-            )
-            chunk = [work for work, _ in pairs if id(work) in again and self._reserve_again(work)]
+                if id(work) in again:
+                    if self._reserve_again(work):
+                        chunk.append(work)
+                    items.append(_Spooled(ref, line))
+                elif response.status == "provider_error":
+                    self._count(work.question)
+                    items.append(_Spooled(ref, line))
+                else:
+                    work.question.dialogue.hear(response)
+                    chunk += await self._follow_up(work.question)
+                    items.append(_Spooled(ref, line, work.question if work.question.dialogue.is_over else None))
+            await spooled.send(items)
+
+    async def _follow_up(self, question: _Question) -> list[_Work]:
+        """What a question that takes several rounds asks next, as far as the money goes."""
+        if question.dialogue.most_rounds == 1 or self._stopping:
+            return []
+        works: list[_Work] = []
+        for request in await self._pending(question):
+            worst_case = self.agent.worst_case_usd(request)
+            reservation = self.budget.reserve(self.task.operation, worst_case)
+            if reservation is None:
+                self._over_budget(question, worst_case)
+                break
+            works.append(_Work(request, question, reservation, question.row.tries))
+        return works
 
     def _stop(self, error: BaseException, chunk: list[_Work]) -> None:
         """No further call is worth making; let the other askers finish theirs."""
@@ -294,16 +380,15 @@ class Pipeline:
         worst_case = work.reservation.usd
         reservation = self.budget.reserve(self.task.operation, worst_case)
         if reservation is None:
-            why = self.budget.why_not(self.task.operation, worst_case)
-            self.left_out[work.row.input_hash] = ("over_budget", why)
+            self._over_budget(work.question, worst_case)
             return False
         work.reservation = reservation
         return True
 
     def _line(self, work: _Work, response: AgentResponse, requested_at: datetime, *, is_final: bool) -> SpoolLine:
-        row = work.row
+        row, call = work.row, work.request.input_hash
         return SpoolLine(
-            attempt_id=attempt_id(self.run_id, self.task.operation, row.input_hash, work.tries + 1),
+            attempt_id=attempt_id(self.run_id, self.task.operation, call, work.tries + 1),
             run_id=self.run_id,
             operation=self.task.operation,
             record_type=row.record_type,
@@ -319,6 +404,7 @@ class Pipeline:
             responded_at=response.responded_at or self.clock(),
             is_final=is_final,
             response=response,
+            call_hash=None if call == row.input_hash else call,
         )
 
     # --- writer ---
@@ -333,7 +419,9 @@ class Pipeline:
                     if not batch.attempts:
                         opened = time.monotonic()
                     await to_thread.run_sync(self._check, batch, items)
-                    self._done += sum(item.line.is_final for item in items)
+                    for item in items:
+                        if item.ended is not None:
+                            self._count(item.ended)
                     is_old = time.monotonic() - opened >= self.limits.commit_seconds
                     if batch.attempts >= self.limits.commit_rows or is_old:
                         await self._commit(batch)
@@ -348,7 +436,13 @@ class Pipeline:
 
     def _check(self, batch: Batch, items: Sequence[_Spooled]) -> None:
         for item in items:
-            add_checked(batch, self.task, item.line, item.ref, item.context, self.tally)
+            if item.ended is None:
+                batch.add_attempt(item.line, item.ref)
+                continue
+            conclude = item.ended.dialogue.conclude
+            broken = add_answered(batch, conclude, item.line, item.ref, self.tally, is_new=item.is_new)
+            if broken is not None:
+                self.left_out[item.line.input_hash] = ("failed", broken)
         self.checkpoint("checked")
 
     async def _commit(self, batch: Batch) -> None:
@@ -379,6 +473,10 @@ def _commit(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     batch.commit(connection)
 
 
+def _next_calls(_: duckdb.DuckDBPyConnection, dialogue: Dialogue) -> list[AgentRequest]:
+    return dialogue.pending()
+
+
 def _paired(chunk: Sequence[_Work], responses: Sequence[AgentResponse]) -> list[tuple[_Work, AgentResponse]]:
     """Each request with its response; a response that is missing is an error of its own, not a hole in the numbers."""
     by_hash = {response.input_hash: response for response in responses}
@@ -386,8 +484,8 @@ def _paired(chunk: Sequence[_Work], responses: Sequence[AgentResponse]) -> list[
     return [
         (
             work,
-            by_hash.get(work.row.input_hash)
-            or AgentResponse(work.row.input_hash, "provider_error", error=missing, is_retryable=True),
+            by_hash.get(work.request.input_hash)
+            or AgentResponse(work.request.input_hash, "provider_error", error=missing, is_retryable=True),
         )
         for work in chunk
     ]

@@ -94,19 +94,32 @@ def select_due(connection: duckdb.DuckDBPyConnection, operation: str, run_id: st
     connection.execute(
         f"""
         create or replace temp table drain_due as
-        with tried as (
+        with tried_calls as (
             select
                 input_hash,
-                count(*) as tries,
+                -- One call of several that was answered waits for the others; it is no try of the question.
+                count(*) filter (where call_hash is null or status = 'provider_error') as tries,
                 -- A whole answer that the check choked on, or a failure that is not worth another try tonight. One that
                 -- was not even looked at, because nobody asked its question any more, ends nothing.
                 bool_or(
-                    (status <> 'provider_error' or stop_reason = '{FINAL}')
+                    case
+                        when status = 'provider_error' then stop_reason = '{FINAL}'
+                        else call_hash is null or status = 'invalid'
+                    end
                     and error is distinct from '{NOT_CHECKED}'
                 ) as is_over,
             from attempts
             where operation = $operation and run_id = $run_id
-            group by all
+            group by input_hash, call_hash
+        ),
+
+        tried as (
+            select
+                input_hash,
+                max(tries) as tries,
+                bool_or(is_over) as is_over,
+            from tried_calls
+            group by input_hash
         ),
 
         open_keys as (
@@ -171,6 +184,26 @@ def read_page(connection: duckdb.DuckDBPyConnection, operation: str, page: int) 
         [page],
     ).fetchall()
     return [_verified(QueueRow(*row), relation) for row in rows]
+
+
+def heard_before(connection: duckdb.DuckDBPyConnection, operation: str) -> dict[str, list[str]]:
+    """Calls of due questions that are answered and paid for already, as places in the spool by input hash.
+
+    Only questions that take several calls have any: the others are answered, and then not due.
+    """
+    rows = connection.execute(
+        """
+        select attempts.input_hash, list(attempts.response_ref order by attempts.responded_at, attempts.attempt_id)
+        from attempts
+        where attempts.operation = $operation
+            and attempts.call_hash is not null
+            and attempts.status in ('ok', 'refused', 'truncated')
+            and attempts.input_hash in (select drain_due.input_hash from drain_due)
+        group by attempts.input_hash
+        """,
+        {"operation": operation},
+    ).fetchall()
+    return dict(rows)
 
 
 def due_tokens(connection: duckdb.DuckDBPyConnection) -> int:

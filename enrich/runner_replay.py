@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enrich import runner_queue, store
+from enrich.calls import not_usable
 from enrich.hashing import answer_id
-from enrich.runner_check import add_checked
+from enrich.runner_check import add_answered
 from enrich.runner_queue import NOT_CHECKED
 from enrich.spool import SpoolLine, pending_segments, read_segment
 
 if TYPE_CHECKING:
     import duckdb
 
+    from enrich.answer import CheckedAnswer
     from enrich.runner import Tally
     from enrich.runner_task import Task
 
@@ -67,16 +69,23 @@ def _replay_part(
         context = contexts.get((line.record_id, line.context_hash))
         if line.response.status == "provider_error":
             batch.add_attempt(line, ref)
+        elif line.call_hash is not None:
+            # One call of several: the drain takes it up with the others when it opens the question again.
+            batch.add_attempt(line, ref, error=None if line.question_hash == task.question_hash else NOT_CHECKED)
         elif _answer_id(line) in answered:
             batch.add_attempt(line, ref, error="Not used: this input was answered before")
         elif context is None or line.question_hash != task.question_hash:
             batch.add_attempt(line, ref, error=NOT_CHECKED)
         else:
-            add_checked(batch, task, line, ref, context, tally)
+            add_answered(batch, _conclude(task, line, context), line, ref, tally)
             answered.add(_answer_id(line))
     batch.commit(connection)
     tally.replayed += len(fresh)
     tally.answers_written += batch.answers
+
+
+def _conclude(task: Task, line: SpoolLine, context: str) -> Callable[[], CheckedAnswer]:
+    return lambda: not_usable(line.response) or task.check(line.response.text, context, line.record_id)
 
 
 def _answer_id(line: SpoolLine) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from enrich.agents.protocol import AgentRequest
+from enrich.calls import InParts, InSteps, OneCall
 
 if TYPE_CHECKING:
+    import duckdb
+
     from enrich.agents.protocol import Agent
     from enrich.answer import CheckedAnswer
+    from enrich.calls import Dialogue, Part, ReadPart, Toolbox
+    from enrich.evidence import Shown
     from enrich.registry import Operation
     from enrich.runner_queue import QueueRow
     from nightdesk.policy.load import Policy
@@ -31,6 +36,11 @@ class Task:
         user_message: Context to what a language model is shown of one record; not called for agents that count no
             tokens, because cutting a long document into spans takes time.
         check: (raw text, context, record id) to what may go into the ledger.
+        parts: Context to the parts of a long document; None where a document is always read in one call.
+        check_parts: (what was said of the parts, context, record id) to what may go into the ledger.
+        parts_from_chars: Shorter contexts are never cut.
+        toolbox: (connection, record) to what may be looked up about it; None for operations without tools.
+        check_steps: (raw text, context, record id, what the tools showed) to what may go into the ledger.
     """
 
     operation: str
@@ -42,20 +52,47 @@ class Task:
     max_output_tokens: int
     user_message: Callable[[str], str]
     check: Callable[[str, str, str], CheckedAnswer]
+    parts: Callable[[str], Sequence[Part]] | None = None
+    check_parts: Callable[[Sequence[ReadPart], str, str], CheckedAnswer] | None = None
+    parts_from_chars: int = 0
+    toolbox: Callable[[duckdb.DuckDBPyConnection, QueueRow], Toolbox] | None = None
+    check_steps: Callable[[str, str, str, Mapping[str, Shown]], CheckedAnswer] | None = None
 
-    def request(self, row: QueueRow) -> AgentRequest:
-        """The question about one record."""
-        return AgentRequest(
+    def open(self, row: QueueRow, connection: duckdb.DuckDBPyConnection) -> Dialogue:
+        """The question about one record, ready to be asked.
+
+        Args:
+            row: The record.
+            connection: The ledger with the warehouse attached; what a research loop looks things up in.
+        """
+        request = AgentRequest(
             operation=self.operation,
             record_type=row.record_type,
             record_id=row.record_id,
             input_hash=row.input_hash,
             system_prefix=self.system_prefix,
-            user_message=self.user_message(row.context) if self.max_output_tokens else "",
+            user_message="",
             context=row.context,
             output_schema=self.output_schema,
             max_output_tokens=self.max_output_tokens,
         )
+        if self.toolbox is not None and self.check_steps is not None:
+            check_steps = self.check_steps
+            return InSteps(
+                replace(request, user_message=self._message(row)),
+                self.toolbox(connection, row),
+                lambda text, shown: check_steps(text, row.context, row.record_id, shown),
+            )
+        if self.parts is not None and self.check_parts is not None and len(row.context) > self.parts_from_chars:
+            parts, check_parts = self.parts(row.context), self.check_parts
+            if len(parts) > 1:
+                return InParts(request, parts, lambda read: check_parts(read, row.context, row.record_id))
+        return OneCall(
+            replace(request, user_message=self._message(row)), lambda text: self.check(text, row.context, row.record_id)
+        )
+
+    def _message(self, row: QueueRow) -> str:
+        return self.user_message(row.context) if self.max_output_tokens else ""
 
 
 def of_operation(operation: Operation, policy: Policy, agent: Agent) -> Task:
@@ -64,10 +101,11 @@ def of_operation(operation: Operation, policy: Policy, agent: Agent) -> Task:
     Raises:
         NightdeskError: The prompt or the operation's data does not fit the policy.
     """
-    from enrich.answer import check
+    from enrich.answer import check, check_parts
 
     model = agent.model_for(operation.name)
-    return Task(
+    most_tokens = agent.reads_at_once(operation.name) if operation.can_be_read_in_parts else 0
+    task = Task(
         operation=operation.name,
         operation_hash=operation.operation_hash(policy, agent=agent.name, version=agent.version, model=model),
         question_hash=operation.operation_hash(policy, agent="", version="", model=None),
@@ -78,3 +116,15 @@ def of_operation(operation: Operation, policy: Policy, agent: Agent) -> Task:
         user_message=lambda context: operation.user_message(context, policy),
         check=lambda text, context, record_id: check(operation, text, context, policy, record_id=record_id),
     )
+    if not most_tokens:
+        return task
+
+    def parts(context: str) -> Sequence[Part]:
+        return operation.parts(context, policy, most_tokens)
+
+    def check_read(read: Sequence[ReadPart], context: str, record_id: str) -> CheckedAnswer:
+        return check_parts(operation, read, context, policy, record_id=record_id)
+
+    # Half of what fits: span ids and speakers' names lengthen a text when it is shown.
+    from_chars = most_tokens * policy.recall.token_estimate_chars // 2
+    return replace(task, parts=parts, check_parts=check_read, parts_from_chars=from_chars)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -218,6 +219,20 @@ def _read(path: Path, number: int, line: bytes, *, is_last: bool) -> tuple[str, 
         return reference, SpoolLine.from_json(line.decode())
     except ValueError:
         return reference, Damage(f"{path}:{number}", is_last)
+
+
+def read_line(spool_dir: Path, reference: str) -> SpoolLine | None:
+    """The line at a place that `SpoolWriter.append` gave; None when it is gone (erased) or cannot be read."""
+    name, _, number = reference.rpartition(":")
+    path = spool_dir / name
+    if not number.isdigit() or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        line = next(islice(file, int(number) - 1, None), b"")
+    try:
+        return SpoolLine.from_json(line.decode())
+    except ValueError:
+        return None
 
 
 def mark_committed(path: Path) -> None:

@@ -106,8 +106,8 @@ class AgentResponse:
 
     Attributes:
         input_hash: The request's, so that responses may come in any order.
-        status: `ok` (text is to be checked, or `tool_calls` to be made), `refused`, `truncated` (text is kept and never published), or
-            `provider_error` (no answer; nothing may be concluded about the record).
+        status: `ok` (text is to be checked, or `tool_calls` to be made), `refused`, `truncated` (text is kept and
+            never published), or `provider_error` (no answer; nothing may be concluded about the record).
         text: The raw answer, JSON text when `status` is `ok`; empty when there is none.
         stop_reason: The provider's own word for why it stopped.
         model: The model that answered; None for agents without one.
