@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +23,6 @@ from enrich.evidence import EvidenceKind, Shown
 from enrich.fact_rules import printable
 
 if TYPE_CHECKING:
-    from enrich.calls import ReadPart
     from enrich.registry import JudgementSpec, Operation
     from nightdesk.policy.load import Policy
 
@@ -192,7 +191,7 @@ class CheckedAnswer:
         return len(self.rejections)
 
 
-class _Rejections:
+class Rejections:
     """Collects what failed, numbering the items of one kind and key."""
 
     def __init__(self) -> None:
@@ -234,85 +233,34 @@ def check(
         NightdeskError: The context itself is malformed (the queue model's fault, not the agent's).
     """
     try:
-        parsed = _parsed(operation, raw_json_text)
+        parsed = parse(operation, raw_json_text)
     except (ValidationError, ValueError, RecursionError) as error:
-        return _invalid(raw_json_text, error)
-    return _checked(operation, parsed, context, policy, record_id, also_shown or {}, _Rejections())
+        return unreadable(raw_json_text, error)
+    return check_parsed(operation, parsed, context, policy, record_id, also_shown or {}, Rejections())
 
 
-def check_parts(
-    operation: Operation, parts: Sequence[ReadPart], context: str, policy: Policy, *, record_id: str
-) -> CheckedAnswer:
-    """`check` for a document that was read in parts: one answer, in which a part can only speak of its own spans.
+def parse(operation: Operation, text: str) -> ParsedAnswer:
+    """What an agent said, not yet believed.
 
-    Args:
-        operation: One that records facts and nothing else.
-        parts: In reading order. One that could not be read loses its own facts, not the others'.
-        context: As for `check`, the whole document.
-        policy: As for `check`.
-        record_id: As for `check`.
-
-    Returns:
-        As `check`; `is_valid=False` only when no part was readable.
+    Raises:
+        ValidationError, ValueError, RecursionError: It is not the JSON asked for.
     """
-    rejections = _Rejections()
-    facts: list[ParsedFact] = []
-    problems: list[str] = []
-    for number, part in enumerate(parts, start=1):
-        if part.problem is not None:
-            problems.append(f"part {number}: {part.problem}")
-            continue
-        try:
-            said = _parsed(operation, part.text).facts
-        except (ValidationError, ValueError, RecursionError) as error:
-            refused = _invalid(part.text, error)
-            problems.append(f"part {number}: {refused.reason}")
-            for item in refused.rejections:
-                rejections.add(item.item_kind, item.item_key, item.body, item.reason)
-            continue
-        most = operation.spec.limits.facts
-        for position, fact in enumerate(said):
-            problem = None
-            if fact.span not in part.span_ids:
-                problem = "cites a span that was not shown"
-            elif position >= most:
-                problem = f"more than {most} facts in one part"
-            if problem is None:
-                facts.append(fact)
-            else:
-                rejections.add("fact", printable(fact.predicate)[:40], _fact_body(fact), problem)
-    not_read = f"{len(problems)} of {len(parts)} parts could not be used, {problems[0]}" if problems else None
-    if len(problems) == len(parts):
-        return CheckedAnswer(False, "rejected", not_read, None, rejections=tuple(rejections.items))
-    answer = _checked(
-        operation,
-        ParsedAnswer(facts=tuple(facts)),
-        context,
-        policy,
-        record_id,
-        {},
-        rejections,
-        most_facts=operation.spec.limits.facts * len(parts),
-    )
-    return answer if not_read is None else replace(answer, reason=not_read)
-
-
-def _parsed(operation: Operation, text: str) -> ParsedAnswer:
     if len(text) > MAX_ANSWER_CHARS:
         raise ValueError(f"longer than {MAX_ANSWER_CHARS} characters")
     return operation.output_model.model_validate_json(text).to_answer()
 
 
-def _checked(
+def check_parsed(
     operation: Operation,
     parsed: ParsedAnswer,
     context: str,
     policy: Policy,
     record_id: str,
     also_shown: Mapping[str, Shown],
-    rejections: _Rejections,
+    rejections: Rejections,
     most_facts: int | None = None,
 ) -> CheckedAnswer:
+    """`check` of what has been parsed; `rejections` may hold what was thrown away before."""
     shown_context = contexts.parse(context)
     reads_spans = shown_context.body is not None and (parsed.facts or parsed.judgements or parsed.sentences)
     found = spans.segment(shown_context, policy.icp.company) if reads_spans else ()
@@ -341,7 +289,8 @@ def _checked(
     )
 
 
-def _invalid(text: str, error: Exception) -> CheckedAnswer:
+def unreadable(text: str, error: Exception) -> CheckedAnswer:
+    """The answer that a text leads to which is not the JSON asked for."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -357,7 +306,7 @@ def _judgements(
     said: Mapping[str, ParsedJudgement],
     shown: Mapping[str, Shown],
     citations: list[EvidenceItem],
-    rejections: _Rejections,
+    rejections: Rejections,
 ) -> tuple[CheckedJudgement, ...]:
     kept: list[CheckedJudgement] = []
     for component, spec in operation.spec.judgements.items():
@@ -412,7 +361,7 @@ def _sentences(
     shown: Mapping[str, Shown],
     policy: Policy,
     citations: list[EvidenceItem],
-    rejections: _Rejections,
+    rejections: Rejections,
 ) -> tuple[CheckedSentence, ...]:
     competitors = {
         evidence.normalise(alias): item.name
@@ -461,7 +410,7 @@ def _facts(
     policy: Policy,
     record_id: str,
     citations: list[EvidenceItem],
-    rejections: _Rejections,
+    rejections: Rejections,
 ) -> tuple[CheckedFact, ...]:
     if not said:
         return ()
@@ -472,7 +421,7 @@ def _facts(
         polarities.setdefault((fact.predicate, fact.value, fact.span), set()).add(fact.polarity)
     kept: dict[str, CheckedFact] = {}
     for fact in said:
-        body = _fact_body(fact)
+        body = fact_body(fact)
         predicate = policy.predicates.predicates.get(fact.predicate)
         span = by_id.get(fact.span)
         if predicate is None:
@@ -518,7 +467,8 @@ def _facts(
     return tuple(kept.values())
 
 
-def _fact_body(fact: ParsedFact) -> str:
+def fact_body(fact: ParsedFact) -> str:
+    """A fact as said, for the list of what was thrown away."""
     return json.dumps([fact.predicate, fact.value, fact.polarity, fact.date, fact.span], ensure_ascii=False)
 
 
@@ -538,7 +488,7 @@ def _outcome(
     judgements: Sequence[CheckedJudgement],
     kept: Sequence[CheckedSentence],
     facts: Sequence[CheckedFact],
-    rejections: _Rejections,
+    rejections: Rejections,
 ) -> tuple[Outcome, str | None]:
     specs = operation.spec.judgements
     known = [item for item in judgements if item.level not in specs[item.component].says_nothing]
@@ -558,7 +508,7 @@ def _confidence(
     facts: Sequence[CheckedFact],
     citations: Sequence[EvidenceItem],
     shown: Mapping[str, Shown],
-    rejections: _Rejections,
+    rejections: Rejections,
     policy: Policy,
 ) -> float:
     """scoring.yml `confidence`: the share of components judged, less when no customer's word supports any of it."""

@@ -25,7 +25,7 @@ from enrich.hashing import attempt_id
 from enrich.runner_check import add_answered
 from enrich.spool import SpoolLine
 from enrich.store import Batch
-from nightdesk.errors import NightdeskError
+from nightdesk.errors import NightdeskError, first_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -120,7 +120,7 @@ class Pipeline:
             await self.agent.prepare(self.task.operation)
             await self._run()
         except BaseExceptionGroup as group:
-            raise _first(group) from group
+            raise first_of(group) from group
         finally:
             if not (isinstance(self.agent, OutlivesDrains) and self.agent.outlives_drains):
                 with anyio.CancelScope(shield=True):
@@ -489,16 +489,3 @@ def _paired(chunk: Sequence[_Work], responses: Sequence[AgentResponse]) -> list[
         )
         for work in chunk
     ]
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one error to show: ours if there is one."""
-    flat: list[BaseException] = []
-    waiting: list[BaseException] = [group]
-    while waiting:
-        error = waiting.pop()
-        if isinstance(error, BaseExceptionGroup):
-            waiting.extend(error.exceptions)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-        else:
-            flat.append(error)
-    return next((error for error in flat if isinstance(error, NightdeskError)), flat[0])

@@ -101,7 +101,8 @@ def of_operation(operation: Operation, policy: Policy, agent: Agent) -> Task:
     Raises:
         NightdeskError: The prompt or the operation's data does not fit the policy.
     """
-    from enrich.answer import check, check_parts
+    from enrich.answer import check
+    from enrich.answer_parts import check_parts
 
     model = agent.model_for(operation.name)
     most_tokens = agent.reads_at_once(operation.name) if operation.can_be_read_in_parts else 0

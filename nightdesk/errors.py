@@ -19,3 +19,16 @@ class NightdeskError(Exception):
         self.todo = todo
         self.exit_code = exit_code
         super().__init__(what if not where else f"{what} ({where})")
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error of several to show: ours if there is one."""
+    flat: list[BaseException] = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(error.exceptions)  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+        else:
+            flat.append(error)
+    return next((error for error in flat if isinstance(error, NightdeskError)), flat[0])
