@@ -26,8 +26,10 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> World:
 def after_first_night(company: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """The same company after `nightdesk refresh`. Tests copy it before they change anything."""
     world = company.copy(tmp_path_factory.mktemp("night") / "world")
+    world.extra["NIGHTDESK_RECORD"] = "true"
     with world.serving():
         world.run("refresh")
+    del world.extra["NIGHTDESK_RECORD"]
     return world
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 from tests.e2e.world import World
 
@@ -74,6 +75,21 @@ def test_deleting_the_warehouse_loses_nothing_and_asks_nothing(night: World) -> 
         night.run("refresh")
     assert night.asked() == 0
     assert night.end_state() == before
+
+
+def test_a_recorded_night_gives_the_same_diff_without_an_agent(night: World) -> None:
+    """Somebody without a key, or a reviewer a year later, gets the same changes from the recording alone."""
+    before = night.end_state()
+    night.extra["NIGHTDESK_AGENT"] = "recorded"
+    for name in ("warehouse.duckdb", "ledger.duckdb"):
+        (night.data / name).unlink()
+    shutil.rmtree(night.data / "spool")
+    with night.serving():
+        night.run("refresh")
+    after = night.end_state()
+    assert night.rows("ledger", "select distinct agent, cost_usd::double from attempts") == [("recorded", 0.0)]
+    for part in ("facts", "lead_scores", "icp_scores", "changes"):
+        assert after[part] == before[part], part
 
 
 def test_after_a_day_of_changes_only_what_changed_is_asked_again(night: World) -> None:
