@@ -168,9 +168,21 @@ def evaluate(
         "data/eval"
     ),
     reuse: Annotated[Path | None, typer.Option(help="Judge this finished data directory (data/demo) instead.")] = None,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="What it costs instead: three nights against agents on raw records.")
+    ] = False,
 ) -> None:
     """How good the agent is: precision, recall and ranking against the sample company's truth."""
     from nightdesk.cli.common import console
+
+    if tokens:
+        from sandbox.evaluation import arms_night
+
+        if reuse is not None:
+            arms_night.reuse(console(), data_dir=reuse, folder=folder)
+        else:
+            arms_night.run(console(), contacts=contacts, seed=seed, folder=folder)
+        return
     from sandbox.evaluation.report import reuse as judge
     from sandbox.evaluation.report import run
 

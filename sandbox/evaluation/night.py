@@ -58,17 +58,8 @@ def run(
     from sandbox import company
 
     _clear(data_dir)
-    own = settings.read(project_folder)
     port = _free_port()
-    read = settings.Settings(
-        _env_file=None,  # pyright: ignore[reportCallIssue]
-        data_dir=data_dir,
-        policies=own.policies,
-        hubspot_url=f"http://127.0.0.1:{port}",
-        hubspot_token=sample.TOKEN,  # pyright: ignore[reportArgumentType]
-        as_of=sample.TODAY,
-        agent=own.agent,
-    )
+    read = _settings(project_folder, data_dir, port)
     progress("company", f"{contacts:,} contacts, seed {seed}, {phrases} phrases")
     made = company.generate(contacts=contacts, seed=seed, as_of=sample.TODAY, phrases=phrases)
     company.write(made, read.sandbox)
@@ -92,6 +83,32 @@ def run(
                 extra=["--select", *_READING_MODELS, "--indirect-selection", "empty"]
             )
     return night
+
+
+def again(project_folder: Path, data_dir: Path, *, progress: Progress) -> Night:
+    """One more night on the company that `run` made in `data_dir`, as it is now.
+
+    Raises:
+        NightdeskError: A step of the night failed.
+    """
+    port = _free_port()
+    read = _settings(project_folder, data_dir, port)
+    with _environment(_FOLDER_VARIABLE, str(data_dir)), sample.served(read.sandbox, port):
+        project = prepare.project(project_folder, read, system_clock)
+        return refresh(project, agent=agents.make(project), clock=system_clock, progress=progress)
+
+
+def _settings(project_folder: Path, data_dir: Path, port: int) -> settings.Settings:
+    own = settings.read(project_folder)
+    return settings.Settings(
+        _env_file=None,  # pyright: ignore[reportCallIssue]
+        data_dir=data_dir,
+        policies=own.policies,
+        hubspot_url=f"http://127.0.0.1:{port}",
+        hubspot_token=sample.TOKEN,  # pyright: ignore[reportArgumentType]
+        as_of=sample.TODAY,
+        agent=own.agent,
+    )
 
 
 def _clear(data_dir: Path) -> None:
