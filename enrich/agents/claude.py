@@ -6,31 +6,30 @@ retries are off: every call is one row in the ledger and goes through the budget
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 
-from enrich.agents import claude_price, claude_wire
+from enrich.agents import claude_errors, claude_wire
+from enrich.agents.claude_base import ClaudeBase
+from enrich.agents.claude_limits import RateLimits, Sleep
 from enrich.agents.protocol import AgentRequest, AgentResponse
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
     import httpx2
-    from anthropic import AsyncAnthropic
+    from anthropic.types import Message
+    from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
     from nightdesk.clock import Clock
     from nightdesk.policy.models import ClaudeBudget
 
-KEY_VARIABLE = "ANTHROPIC_API_KEY"
 CALL_TIMEOUT_SECONDS = 180.0
 
-# Raise when the same request would be put to the model in another way: every record is then asked again.
-_REQUEST_SHAPE = "1"
+# A guess for the first calls, until responses tell what a call of the operation takes.
+_BYTES_PER_TOKEN = 4
 
 
 @dataclass(slots=True)
@@ -44,8 +43,8 @@ class _Prefix:
     misses: int = 0
 
 
-class ClaudeAgent:
-    """Asks Claude.
+class ClaudeAgent(ClaudeBase):
+    """Asks Claude, now.
 
     Args:
         limits: `agents.claude` of `policies/budget.yml`.
@@ -54,6 +53,9 @@ class ClaudeAgent:
         transport: An httpx2 transport; tests give a mock, None is the network.
         base_url: Another endpoint that speaks the Messages API; None for the SDK's default.
         timeout_seconds: Longest wait for one answer.
+        sleep: Waits for a rate limit's reset.
+        in_batches: How many calls of an operation are with the provider in batches: asked here, too, they would be
+            paid twice.
     """
 
     def __init__(
@@ -65,26 +67,21 @@ class ClaudeAgent:
         transport: httpx2.AsyncBaseTransport | None = None,
         base_url: str | None = None,
         timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+        sleep: Sleep = anyio.sleep,
+        in_batches: Callable[[str], int] = lambda _: 0,
     ) -> None:
-        self._limits = limits
-        self._api_key = (api_key or "").strip()
-        self._clock = clock
-        self._transport = transport
-        self._base_url = base_url
-        self._timeout_seconds = timeout_seconds
-        self._client: AsyncAnthropic | None = None
-        self._schemas: dict[str, tuple[dict[str, Any], int]] = {}
+        super().__init__(
+            limits,
+            api_key=api_key,
+            clock=clock,
+            transport=transport,
+            base_url=base_url,
+            timeout_seconds=timeout_seconds,
+        )
+        self._sleep = sleep
+        self._in_batches = in_batches
         self._prefixes: dict[str, _Prefix] = {}
-
-    @property
-    def name(self) -> str:
-        """`claude`."""
-        return "claude"
-
-    @property
-    def version(self) -> str:
-        """Shape of the request and effort."""
-        return f"{_REQUEST_SHAPE}-{self._limits.effort}"
+        self._rates = RateLimits(clock, sleep)
 
     @property
     def chunk_size(self) -> int:
@@ -96,65 +93,29 @@ class ClaudeAgent:
         """Calls in flight, by policy."""
         return self._limits.concurrency
 
-    def model_for(self, operation: str) -> str | None:
-        """The model that policy names for an operation."""
-        return {str(name): model for name, model in self._limits.models.items()}.get(operation)
-
-    def max_output_tokens_for(self, operation: str) -> int:
-        """The longest answer that policy allows an operation."""
-        return {str(name): tokens for name, tokens in self._limits.max_output_tokens.items()}.get(operation, 0)
-
-    def reads_at_once(self, operation: str) -> int:
-        """By policy: a long document is read in parts, so that no remark drowns in the middle of it."""
-        return self._limits.reads_at_once_tokens
-
-    def worst_case_usd(self, request: AgentRequest) -> Decimal:
-        """See `claude_price.worst_case_usd`."""
-        _, schema_bytes = self._schema(request)
-        return claude_price.worst_case_usd(request, self._model(request.operation), schema_bytes)
-
     async def prepare(self, operation: str) -> None:
         """Open a client for this event loop.
 
         Raises:
-            NightdeskError: No key, no model or no limit for the operation, or a model without a known price.
+            NightdeskError: No key, no model or no limit for the operation, a model without a known price, or calls of
+                the operation are still with the provider in a batch.
         """
-        if not self._api_key:
+        if waiting := self._in_batches(operation):
             raise NightdeskError(
-                "There is no key for Claude",
-                where=KEY_VARIABLE,
-                todo=f"Set {KEY_VARIABLE}, or run with the offline agent: NIGHTDESK_AGENT=rules.",
+                f"{waiting:,} calls of `{operation}` are with the provider in batches; asked again, they cost twice",
+                where="data directory, batches/",
+                todo="Collect them first with NIGHTDESK_AGENT=claude_batch, or give them up: move that folder away.",
             )
-        if not re.fullmatch(r"[\x21-\x7e]+", self._api_key):
-            raise NightdeskError(
-                "The key for Claude holds spaces, line ends or letters that no key has",
-                where=KEY_VARIABLE,
-                todo="Copy it again, without anything around it.",
-            )
-        claude_price.require_price(self._model(operation))
-        if self.max_output_tokens_for(operation) <= 0:
-            raise NightdeskError(
-                f"No longest answer is set for `{operation}`",
-                where="policies/budget.yml, agents.claude.max_output_tokens",
-                todo="Add one.",
-            )
-        await self.aclose()
-        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
-
+        await super().prepare(operation)
         self._prefixes = {}
-        self._client = AsyncAnthropic(
-            api_key=self._api_key,
-            base_url=self._base_url,
-            max_retries=0,
-            timeout=self._timeout_seconds,
-            http_client=DefaultAsyncHttpxClient(transport=self._transport) if self._transport is not None else None,
-        )
+        self._rates = RateLimits(self._clock, self._sleep, waits=self._rates.waits)
 
     async def ask(self, requests: Sequence[AgentRequest]) -> Sequence[AgentResponse]:
-        """One call per request.
+        """One call per request; two when the provider pauses a turn in which it searches the web.
 
         The first call of an operation goes alone: it writes the shared prefix to the cache, the others read it. Sent
-        side by side, all would miss and pay for writing it.
+        side by side, all would miss and pay for writing it. A call for which the provider's rate limits have no room
+        left waits for their reset.
 
         Raises:
             NightdeskError: A status that every further call would meet too (key, credit, permission, unknown model).
@@ -168,9 +129,12 @@ class ClaudeAgent:
             except NightdeskError as error:
                 failures.append(error)
 
-        async with anyio.create_task_group() as group:
-            for position, request in enumerate(requests):
-                group.start_soon(one, position, request)
+        if len(requests) == 1:
+            await one(0, requests[0])
+        else:
+            async with anyio.create_task_group() as group:
+                for position, request in enumerate(requests):
+                    group.start_soon(one, position, request)
         if failures and not responses:
             raise failures[0]
         # What was paid for is handed over; what was refused is met again, alone, by the next call.
@@ -180,14 +144,8 @@ class ClaudeAgent:
             for position, request in enumerate(requests)
         ]
 
-    async def aclose(self) -> None:
-        """Close the client. Safe to call twice."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
-
     def take_remarks(self) -> list[str]:
-        """What a person should know of the calls since the last time: a prefix that the cache did not serve."""
+        """What a person should know of the calls since the last time: cache misses, waits for rate limits."""
         remarks: list[str] = []
         for operation, prefix in self._prefixes.items():
             if prefix.later_calls and not prefix.is_cached:
@@ -195,10 +153,16 @@ class ClaudeAgent:
             elif prefix.misses:
                 remarks.append(f"{prefix.misses} of {prefix.later_calls} later calls of {operation} missed the cache")
             prefix.later_calls = prefix.misses = 0
+        if self._rates.waits:
+            remarks.append(f"{self._rates.waits} calls waited for the provider's rate limits")
+            self._rates.waits = 0
         return remarks
 
     async def _ask_in_turn(self, request: AgentRequest) -> AgentResponse:
-        prefix = self._prefixes.setdefault(request.operation, _Prefix(anyio.Lock()))
+        # The tools stand before the prompt: with others, it is another prefix.
+        offered = (*(tool.name for tool in request.tools), *(["web search"] if request.most_searches else []))
+        name = f"{request.operation} with {', '.join(offered)}" if offered else request.operation
+        prefix = self._prefixes.setdefault(name, _Prefix(anyio.Lock()))
         if not prefix.is_warm:
             async with prefix.lock:
                 if not prefix.is_warm:
@@ -215,42 +179,55 @@ class ClaudeAgent:
     async def _call(self, request: AgentRequest) -> AgentResponse:
         from anthropic import APIError
 
-        if self._client is None:
-            raise RuntimeError("ask() before prepare()")
-        schema, _ = self._schema(request)
+        schema, schema_bytes = self._schema(request)
         model = self._model(request.operation)
         body = claude_wire.build_request(request, model=model, effort=self._limits.effort, schema=schema)
         asked_at = self._clock()
+        heard: list[Message] = []
         try:
-            message = await self._client.messages.create(**body)
-            return claude_wire.read_message(request, message, model=model, asked_at=asked_at, answered_at=self._clock())
+            message = await self._create(body, request, schema_bytes)
+            heard.append(message)
+            if getattr(message, "stop_reason", None) == "pause_turn":  # anything may have come: the reader checks
+                blocks = claude_wire.content_blocks(message)
+                heard.append(await self._create(claude_wire.continued(body, blocks), request, schema_bytes))
+            return claude_wire.read_messages(request, heard, model=model, asked_at=asked_at, answered_at=self._clock())
         except APIError as error:
-            response = claude_wire.read_error(
+            response = claude_errors.read_error(
                 request, error, asked_at=asked_at, answered_at=self._clock(), secret=self._api_key
             )
-            return replace(response, model=model)
+            if response.retry_after_seconds:
+                self._rates.close_for(response.retry_after_seconds)
+            response = replace(response, model=model)
         except ValueError as error:
-            return AgentResponse(
+            response = AgentResponse(
                 request.input_hash,
                 "provider_error",
                 model=model,
-                error=claude_wire.one_line(f"The response cannot be read: {error}", self._api_key),
+                error=claude_errors.one_line(f"The response cannot be read: {error}", self._api_key),
                 is_retryable=True,
                 requested_at=asked_at,
                 responded_at=self._clock(),
             )
+        # The first half of a turn that was paused is paid for, whatever became of the second.
+        paid = [message for message in heard if claude_wire.is_message(message)]
+        return claude_wire.with_bill(response, paid, model=model, asked_at=asked_at)
 
-    def _model(self, operation: str) -> str:
-        model = self.model_for(operation)
-        if not model:
-            raise NightdeskError(
-                f"No model is set for `{operation}`", where="policies/budget.yml, agents.claude.models", todo="Add one."
+    async def _create(self, body: MessageCreateParamsNonStreaming, request: AgentRequest, schema_bytes: int) -> Message:
+        from anthropic import APIStatusError
+
+        shown = len(request.system_prefix) + len(request.user_message) + schema_bytes
+        async with self._rates.place(shown // _BYTES_PER_TOKEN, request.max_output_tokens):
+            try:
+                raw = await self._opened().messages.with_raw_response.create(**body)
+            except APIStatusError as error:
+                self._rates.heard(error.response.headers)
+                raise
+            message = await raw.parse()
+            usage = getattr(message, "usage", None)  # whatever came instead of a message is for the reader to say
+            self._rates.heard(
+                raw.headers,
+                input_tokens=(getattr(usage, "input_tokens", 0) or 0)
+                + (getattr(usage, "cache_creation_input_tokens", 0) or 0),
+                output_tokens=getattr(usage, "output_tokens", 0) or 0,
             )
-        return model
-
-    def _schema(self, request: AgentRequest) -> tuple[dict[str, Any], int]:
-        """The operation's schema for the API and its size in bytes; made once, it is the same for all records."""
-        if request.operation not in self._schemas:
-            schema = claude_wire.transformed_schema(request.output_schema)
-            self._schemas[request.operation] = schema, len(json.dumps(schema).encode())
-        return self._schemas[request.operation]
+            return message

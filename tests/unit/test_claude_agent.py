@@ -15,8 +15,9 @@ from anthropic.types.message_create_params import MessageCreateParamsNonStreamin
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from enrich.agents.claude import ClaudeAgent
+from enrich.agents.claude_errors import one_line, retry_after_seconds
 from enrich.agents.claude_price import cost_usd
-from enrich.agents.claude_wire import one_line, retry_after_seconds, transformed_schema
+from enrich.agents.claude_wire import transformed_schema
 from enrich.agents.protocol import Agent, AgentRequest, AgentResponse, HasRemarks
 from nightdesk.errors import NightdeskError
 from nightdesk.policy.models import ClaudeBudget
