@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nightdesk import policy as policies
 from nightdesk.clock import Clock, system_clock
 from nightdesk.errors import NightdeskError
-from sandbox.evaluation import briefs, facts, fit, hostile, ranking, replies, results, triggers
+from sandbox.evaluation import briefs, evaluate_sections, facts, fit, hostile, ranking, replies, results, triggers
 from sandbox.evaluation.reading import opened, rows
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def evaluate(
     with opened(data_dir, truth_path) as connection:
         subject = _subject(connection, seed, clock)
         weights = {str(name): weight for name, weight in read_policy.scoring.lead_quality.weights.items()}
-        found = facts.judge(facts.read(connection))
+        readings = facts.read(connection)
+        found = facts.judge(readings)
         within = read_policy.recall.churn_revisit.churned_within_days
         report = results.Report(
             subject=subject,
@@ -60,6 +61,9 @@ def evaluate(
             triggers=triggers.judge(triggers.read(connection, subject.as_of, within)),
             briefs=briefs.judge(briefs.read(connection)),
             hostile=hostile.judge(hostile.read(connection), read_policy),
+            sections=evaluate_sections.judge(
+                evaluate_sections.Finished(connection, read_policy, data_dir, subject, readings, resamples)
+            ),
         )
     return report.model_copy(update={"goals": goals(report)})
 
@@ -91,32 +95,22 @@ def goals(report: results.Report) -> tuple[results.Goal, ...]:
     """The promised numbers beside the reached ones."""
     held_out = next((wording for wording in report.wordings if wording.phrases == "held_out"), None)
     read_goals = [
-        _at_least("precision of facts", report.facts.micro.precision, PRECISION_GOAL),
-        _at_least("recall of facts", report.facts.micro.recall, RECALL_GOAL),
+        results.at_least("precision of facts", report.facts.micro.precision, PRECISION_GOAL),
+        results.at_least("recall of facts", report.facts.micro.recall, RECALL_GOAL),
     ]
     if held_out is not None:
         read_goals += [
-            _at_least("precision of facts, held-out wording", held_out.facts.precision, PRECISION_GOAL),
-            _at_least("recall of facts, held-out wording", held_out.facts.recall, RECALL_GOAL),
+            results.at_least("precision of facts, held-out wording", held_out.facts.precision, PRECISION_GOAL),
+            results.at_least("recall of facts, held-out wording", held_out.facts.recall, RECALL_GOAL),
         ]
     exact = report.facts.quotes_exact
     violations = len(report.hostile.violations)
     return (
         *read_goals,
-        _at_least("contradicted remarks are replaced", report.facts.superseded.share, SUPERSESSION_GOAL),
-        _at_least("quotes that stand in the text", exact.share, 1.0),
-        results.Goal(
-            name="hostile messages: caps broken, fields changed",
-            goal="0",
-            reached=float(violations),
-            is_met=violations == 0,
-        ),
-    )
-
-
-def _at_least(name: str, reached: float | None, goal: float) -> results.Goal:
-    return results.Goal(
-        name=name, goal=f">= {goal:.2f}", reached=reached, is_met=None if reached is None else reached >= goal
+        results.at_least("contradicted remarks are replaced", report.facts.superseded.share, SUPERSESSION_GOAL),
+        results.at_least("quotes that stand in the text", exact.share, 1.0),
+        results.none_of("hostile messages: caps broken, fields changed", violations),
+        *(goal for section in report.sections for goal in section.goals),
     )
 
 

@@ -27,6 +27,7 @@ def render(report: results.Report, comparable: Sequence[Mapping[str, Any]]) -> s
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = terminal.percent
     environment.filters["number"] = terminal.number
+    environment.filters["drawn"] = Markup  # of a section's own charts, as below
     before = comparable[-2] if len(comparable) > 1 else None
     costly = _costly(report.facts)
     confused = Counter((error.planted, error.found) for error in report.replies.errors)

@@ -17,7 +17,7 @@ _TODO = "Run a whole night on the sample company first: `nightdesk eval` does, a
 
 @contextmanager
 def opened(data_dir: Path, truth_path: Path) -> Generator[duckdb.DuckDBPyConnection]:
-    """Attach `warehouse`, `ledger` and `truth`; nothing can be written through the connection.
+    """Attach `warehouse`, `ledger`, `truth` and, where it is, `raw`; nothing can be written through the connection.
 
     Raises:
         NightdeskError: A file is missing, or another process holds one.
@@ -30,8 +30,11 @@ def opened(data_dir: Path, truth_path: Path) -> Generator[duckdb.DuckDBPyConnect
             ("warehouse", data_dir / "warehouse.duckdb"),
             ("ledger", data_dir / "ledger.duckdb"),
             ("truth", truth_path),
+            ("raw", data_dir / "raw.duckdb"),
         ):
             if not path.is_file():
+                if alias == "raw":
+                    continue
                 raise NightdeskError(f"There is no {alias} to evaluate", where=str(path), todo=_TODO)
             try:
                 connection.execute(f"attach '{str(path).replace(chr(39), chr(39) * 2)}' as {alias} (read_only)")

@@ -265,6 +265,45 @@ class Wording(Result):
     replies_macro_f1: float | None
 
 
+class Table(Result):
+    """Rows as shown, the first column to the left. Cells are text, as the section wants them read."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Drawing(Result):
+    """A chart as SVG, made by `charts.svg`, and the line beneath it."""
+
+    svg: str
+    caption: str
+
+
+class Measured(Result):
+    """A number of a section that the history keeps and compares.
+
+    `n` is what it counts over. `interval` is 95 %, None where chance plays no part: then every worsening counts.
+    """
+
+    value: float | None
+    n: int | None = None
+    interval: Interval | None = None
+    fewer_is_better: bool = False
+
+
+class Section(Result):
+    """One topic that `evaluate_sections.SECTIONS` adds to the report; terminal, page and history show all alike."""
+
+    name: str  # begins its numbers' names in the history
+    title: str
+    notes: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    drawings: tuple[Drawing, ...] = ()
+    numbers: dict[str, Measured] = {}
+    goals: tuple[Goal, ...] = ()
+
+
 class Report(Result):
     """A whole evaluation."""
 
@@ -277,7 +316,18 @@ class Report(Result):
     briefs: Briefs
     hostile: Hostile
     wordings: tuple[Wording, ...] = ()
+    sections: tuple[Section, ...] = ()
     goals: tuple[Goal, ...] = ()
+
+
+def at_least(name: str, reached: float | None, goal: float) -> Goal:
+    """A goal that is met from `goal` on; open while there is no number."""
+    return Goal(name=name, goal=f">= {goal:.2f}", reached=reached, is_met=None if reached is None else reached >= goal)
+
+
+def none_of(what: str, count: int) -> Goal:
+    """A goal that is met by zero."""
+    return Goal(name=what, goal="0", reached=float(count), is_met=count == 0)
 
 
 def rate(name: str, hits: int, total: int) -> Rate:

@@ -50,6 +50,8 @@ def parts(report: results.Report, before: Mapping[str, Any] | None) -> Iterator[
     yield _replies(report.replies)
     yield _ranking(report.ranking, report.fit)
     yield _rest(report)
+    for section in report.sections:
+        yield _section(section)
 
 
 def _title(text: str) -> Text:
@@ -274,6 +276,17 @@ def _rest(report: results.Report) -> RenderableType:
         "Violations",
         (f"{item.document_id}: {item.what} {item.measured:g}, allowed {item.limit:g}" for item in hostile.violations),
     )
+    return Group(*lines)
+
+
+def _section(section: results.Section) -> RenderableType:
+    lines: list[RenderableType] = [_title(section.title)]
+    for index, shown in enumerate(section.tables):
+        table = _table(shown.title, *shown.columns[1:]) if shown.title else _table(*shown.columns)
+        for row in shown.rows:
+            table.add_row(*row)
+        lines += [table] if index == 0 else [Text(), table]
+    lines += [Text(note) for note in section.notes]
     return Group(*lines)
 
 
