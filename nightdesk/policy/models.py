@@ -259,9 +259,27 @@ class Gates(PolicyModel):
 
 
 class RecallRule(PolicyModel):
+    record: Literal["account", "contact", "meeting", "deal"]
+    facts_of: Literal["account", "contact"]
+    shows_strangers: bool
+    half_life_days: int = Field(gt=0, le=36_500)
     token_budget: int = Field(gt=0)
     quota: int = Field(gt=0)
+    quotas: dict[Word, Annotated[int, Field(gt=0)]] = {}
     relevance: dict[Word, Share]
+
+    @model_validator(mode="after")
+    def only_contacts_are_one_person(self) -> Self:
+        if self.facts_of == "contact" and self.record != "contact":
+            raise ValueError(f"`facts_of: contact` needs `record: contact`; a {self.record} is more than one person")
+        return self
+
+    @model_validator(mode="after")
+    def quotas_are_of_relevant_predicates(self) -> Self:
+        for predicate in self.quotas:
+            if not self.relevance.get(predicate):
+                raise ValueError(f"`quotas` names `{predicate}`, which has no relevance")
+        return self
 
 
 class ChurnRevisitRule(PolicyModel):

@@ -48,9 +48,21 @@ def rows(policy: Policy) -> Rows:
             for operation in gate.applies_to
         ],
         "policy_recall": [
-            (key, operation, predicate, relevance, rule.quota, rule.token_budget)
+            (key, operation, predicate, relevance, rule.quotas.get(predicate, rule.quota), rule.token_budget)
             for operation, rule in policy.recall.operations.items()
             for predicate, relevance in rule.relevance.items()
+        ],
+        "policy_recall_operations": [
+            (
+                key,
+                operation,
+                rule.record,
+                rule.facts_of,
+                rule.shows_strangers,
+                rule.half_life_days,
+                rule.token_budget,
+            )
+            for operation, rule in policy.recall.operations.items()
         ],
         "policy_autonomy": [(key, operation, item.level) for operation, item in policy.autonomy.operations.items()],
         "policy_field_map": [

@@ -16,7 +16,7 @@ create table recall_log (
 );
 -- How an operation remembers: whose facts, whether strangers' words are shown, how fast a remark fades, how much fits.
 create table policy_recall_operations (
-    policy_hash varchar not null, operation varchar not null, facts_of varchar not null, shows_strangers boolean not null,
+    policy_hash varchar not null, operation varchar not null, record_type varchar not null, facts_of varchar not null, shows_strangers boolean not null,
     half_life_days integer not null, token_budget integer not null,
     primary key (policy_hash, operation)
 );

@@ -33,7 +33,7 @@ accounts as (
 
 ),
 
-{{ packed_facts('churn_revisit', 'account_id') }},
+{{ packed_facts('churn_revisit') }},
 
 contexts as (
 

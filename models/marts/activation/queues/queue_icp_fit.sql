@@ -31,7 +31,7 @@ numbers as (
 
 ),
 
-{{ packed_facts('icp_fit', 'account_id') }},
+{{ packed_facts('icp_fit') }},
 
 contexts as (
 

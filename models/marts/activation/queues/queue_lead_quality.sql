@@ -41,7 +41,7 @@ numbers as (
 
 ),
 
-{{ packed_facts('lead_quality', 'contact_id') }},
+{{ packed_facts('lead_quality') }},
 
 contexts as (
 

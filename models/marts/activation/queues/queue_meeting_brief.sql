@@ -63,7 +63,7 @@ document_lines as (
 
 ),
 
-{{ packed_facts('meeting_brief', 'account_id', trusted_only=false) }},
+{{ packed_facts('meeting_brief') }},
 
 contexts as (
 
@@ -101,7 +101,7 @@ contexts as (
     left join accounts
         on meetings.account_id = accounts.account_id
     left join packed_facts
-        on meetings.account_id = packed_facts.record_id
+        on meetings.meeting_id = packed_facts.record_id
     left join document_lines
         on meetings.meeting_id = document_lines.meeting_id
 
