@@ -46,6 +46,7 @@ final as (
         answers.answer_id,
         attempts.record_id,
         attempts.input_hash,
+        attempts.call_hash,
 
         -- text
         attempts.operation,
