@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from enrich import context as contexts
-from enrich import evidence, fact_rules, spans
+from enrich import evidence, fact_rules, second_reading, spans
 from enrich.context import Context, Polarity, Side
 from enrich.evidence import EvidenceKind, Shown
 from enrich.fact_rules import printable
@@ -235,8 +235,10 @@ def check(
     try:
         parsed = parse(operation, raw_json_text)
     except (ValidationError, ValueError, RecursionError) as error:
-        return unreadable(raw_json_text, error)
-    return check_parsed(operation, parsed, context, policy, record_id, also_shown or {}, Rejections())
+        answer = unreadable(raw_json_text, error)
+    else:
+        answer = check_parsed(operation, parsed, context, policy, record_id, also_shown or {}, Rejections())
+    return second_reading.with_a_no(operation, context, policy, record_id, answer)
 
 
 def parse(operation: Operation, text: str) -> ParsedAnswer:
@@ -268,6 +270,10 @@ def check_parsed(
     shown = {**also_shown, **shown}  # the context's own ids win: no look-up can stand in for them
     citations: list[EvidenceItem] = []
     judgements = _judgements(operation, parsed.judgements, shown, citations, rejections)
+    if parsed.judgements:
+        judgements = second_reading.settle(
+            operation, context, shown_context, shown, policy, judgements, citations, rejections
+        )
     kept = _sentences(operation, parsed.sentences, shown, policy, citations, rejections)
     facts = _facts(
         operation.spec.limits.facts if most_facts is None else most_facts,
@@ -279,6 +285,7 @@ def check_parsed(
         citations,
         rejections,
     )
+    facts = second_reading.hold(shown_context, found, policy, facts, citations, rejections)
     outcome, reason = _outcome(operation, judgements, kept, facts, rejections)
     if outcome == "insufficient_data":
         confidence = None

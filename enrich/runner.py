@@ -212,11 +212,13 @@ def drain_task(
 
     from enrich import outcomes, runner_queue, store
     from enrich.agents.protocol import HasRemarks
+    from enrich.agents.simulated import refuse_elsewhere
     from enrich.runner_pipeline import Pipeline
     from enrich.runner_replay import replay
     from enrich.spool import SpoolWriter, mark_committed, read_line
     from nightdesk.ledger import connect
 
+    refuse_elsewhere(agent, ledger)
     began = time.monotonic()
     limits = limits or Limits()
     tally = Tally()

@@ -1,0 +1,299 @@
+"""The second reading: the project's own rules read the same text, and no agent's claim stands against them.
+
+An agent chooses levels and facts from closed lists and shows where it read them. That alone would let a hostile or
+gullible model call a stop a budget, an intern a director, and a no a maybe. So what the record or the words themselves
+settle is settled here, after the evidence check and alike for every agent:
+
+* a level that follows from typed fields and facts is what follows from them; one that rests on a job title lies at most
+  one step from what the title lexicon reads, and exactly there when the title holds more than a title;
+* a reply that the rules hear as a no stays a no;
+* a fact's words must speak of its subject, must not be read otherwise, and must not stand in a paragraph that talks to
+  machines. An opt-out is never taken away: a no counts wherever it stands.
+
+What is taken away or replaced is listed among the rejections.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from nightdesk.errors import NightdeskError
+
+if TYPE_CHECKING:
+    from enrich.agents.rules.facts import FactReader, Prepared
+    from enrich.agents.rules.lexicon import Lexicon
+    from enrich.answer import CheckedAnswer, CheckedFact, CheckedJudgement, EvidenceItem, Rejections
+    from enrich.context import Context
+    from enrich.evidence import Shown
+    from enrich.registry import Operation
+    from enrich.spans import Span
+    from nightdesk.policy.load import Policy
+
+# Levels from best to worst: what "one step" means.
+_ORDER: Final[Mapping[str, tuple[str, ...]]] = {
+    "persona": ("decision_maker", "champion", "influencer", "gatekeeper"),
+    "seniority": ("c_level", "vp", "director", "manager", "individual"),
+    "function": ("core", "adjacent", "other"),
+}
+# Follow from typed fields, policy lists and typed facts, so there is nothing to judge.
+_SETTLED: Final = frozenset({"industry_fit", "size_fit", "region_fit", "champion"})
+_NO: Final = frozenset({"unsubscribe", "hard_no"})
+_READ: Final = frozenset({"icp_fit", "lead_quality", "reply_class"})
+MOST_TITLE_CHARS: Final = 60
+MOST_TITLE_WORDS: Final = 8
+_ALWAYS_HEARD: Final = frozenset({"opt_out"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    operation: str
+    context: str
+
+
+# --- levels -----------------------------------------------------------------------------------------------------------
+
+
+def settle(
+    operation: Operation,
+    text: str,
+    context: Context,
+    shown: Mapping[str, Shown],
+    policy: Policy,
+    judgements: Sequence[CheckedJudgement],
+    citations: list[EvidenceItem],
+    rejections: Rejections,
+) -> tuple[CheckedJudgement, ...]:
+    """The judgements with what the rules settle in place of what contradicts it.
+
+    Args:
+        operation: What was asked.
+        text: The context's bytes.
+        context: The same, parsed.
+        shown: What may be cited.
+        policy: Policy with the lexicon.
+        judgements: Those that passed the evidence check.
+        citations: Of all judgements so far; changed in place.
+        rejections: What is replaced is added.
+    """
+    if operation.name not in _READ:
+        return tuple(judgements)
+    left = {item.component: item for item in judgements}
+    kept: list[CheckedJudgement] = []
+    said = _by_rules(operation.name, text, policy)
+    for component, spec in operation.spec.judgements.items():
+        item, by_rules = left.get(component), said.get(component)
+        if by_rules is None or (item is not None and _agrees(component, item.level, by_rules[0], context, policy)):
+            kept += [item] if item is not None else []
+            continue
+        level, ids = by_rules
+        if item is None and component == "reply_class" and level not in _NO:
+            continue
+        if item is not None and item.level not in spec.says_nothing:
+            rejections.add("judgement", component, item.level, f"the record itself says `{level}`")
+        citations[:] = [c for c in citations if (c.item_kind, c.item_key) != ("judgement", component)]
+        kept.append(_by_record(component, level, [shown[name] for name in ids if name in shown], citations))
+    return tuple(kept)
+
+
+def with_a_no(operation: Operation, text: str, policy: Policy, record_id: str, answer: CheckedAnswer) -> CheckedAnswer:
+    """The answer, and the no that the rules hear in an email whose answer said nothing that can be used.
+
+    The outcome stays what it was, so a rejected answer is still published nowhere; but `opt_outs` hears it.
+    """
+    from enrich import context as contexts
+    from enrich import evidence, spans
+
+    if operation.name != "reply_class" or answer.judgements:
+        return answer
+    by_rules = _by_rules(operation.name, text, policy).get("reply_class")
+    if by_rules is None or by_rules[0] not in _NO:
+        return answer
+    context = contexts.parse(text)
+    shown = evidence.shown_in(context, spans.segment(context, policy.icp.company), record_id)
+    citations: list[EvidenceItem] = []
+    level, ids = by_rules
+    judged = _by_record("reply_class", level, [shown[name] for name in ids if name in shown], citations)
+    return replace(answer, judgements=(judged,), evidence=(*answer.evidence, *citations))
+
+
+def _by_record(component: str, level: str, cited: Sequence[Shown], citations: list[EvidenceItem]) -> CheckedJudgement:
+    from enrich.answer import CheckedJudgement, EvidenceItem
+
+    citations += [
+        EvidenceItem("judgement", component, position, one.kind, one.evidence_id, one.quote)
+        for position, one in enumerate(cited)
+    ]
+    return CheckedJudgement(component, level, len(cited))
+
+
+def _by_rules(operation: str, text: str, policy: Policy) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Component to level and ids, as the rules read the same context."""
+    from enrich.agents import rules
+
+    try:
+        answer = cast("dict[str, Any]", json.loads(rules.answer(_Question(operation, text), policy)))
+    except (NightdeskError, ValueError, KeyError, IndexError, RecursionError):
+        return {}  # an odd record that the rules cannot read settles nothing
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for component, item in answer.items():
+        if isinstance(item, dict):
+            judged = cast("dict[str, Any]", item)
+            found[component] = (str(judged["level"]), tuple(cast("list[str]", judged["evidence"])))
+    return found
+
+
+def _agrees(component: str, level: str, by_rules: str, context: Context, policy: Policy) -> bool:
+    if level == by_rules:
+        return True
+    if component == "reply_class":
+        return by_rules not in _NO or level in _NO
+    if component in _SETTLED:
+        return by_rules == "unknown"
+    order = _ORDER.get(component)
+    if order is None:
+        return True
+    is_title = not holds_more(context.get("contact.job_title"), policy)
+    if by_rules not in order:
+        return is_title
+    return is_title and level in order and abs(order.index(level) - order.index(by_rules)) <= 1
+
+
+def holds_more(title: str, policy: Policy) -> bool:
+    """Whether a job title holds more than a title: a model must not be steered by what follows it."""
+    if len(title) > MOST_TITLE_CHARS or len(title.split()) > MOST_TITLE_WORDS:
+        return True
+    lexicon = _lexicon(policy)
+    from enrich.agents.rules.tokens import tokenise, visible
+
+    return visible(title) != title or lexicon.machine_text.talks_to_machine(lexicon.tagger.mask(tokenise(title)))
+
+
+# --- facts ------------------------------------------------------------------------------------------------------------
+
+
+def hold(
+    context: Context,
+    spans: Sequence[Span],
+    policy: Policy,
+    facts: Sequence[CheckedFact],
+    citations: list[EvidenceItem],
+    rejections: Rejections,
+) -> tuple[CheckedFact, ...]:
+    """The facts whose own words bear them out.
+
+    Args:
+        context: Of the document.
+        spans: All of its spans.
+        policy: Policy with the lexicon.
+        facts: Those that passed the evidence check.
+        citations: Of all facts so far; changed in place.
+        rejections: What is dropped is added.
+    """
+    if not facts:
+        return ()
+    reading = _Reading(context, spans, policy)
+    kept: list[CheckedFact] = []
+    gone: set[str] = set()
+    for fact in facts:
+        problem = reading.problem_of(fact)
+        if problem is None:
+            kept.append(fact)
+            continue
+        gone.add(fact.fact_id)
+        day = fact.fact_date.isoformat() if fact.fact_date else None
+        body = json.dumps([fact.predicate, fact.fact_value, fact.polarity, day, fact.quote], ensure_ascii=False)
+        rejections.add("fact", fact.predicate, body, problem)
+    if gone:
+        citations[:] = [item for item in citations if item.item_kind != "fact" or item.item_key not in gone]
+    return tuple(kept)
+
+
+class _Reading:
+    """One document, as the rules read it; sentences are prepared once and read only where a fact cites them."""
+
+    def __init__(self, context: Context, spans: Sequence[Span], policy: Policy) -> None:
+        self._lexicon = _lexicon(policy)
+        self._reader = _reader(self._lexicon)
+        self._policy = policy
+        self._today = date.fromisoformat(context.get("document.date"))
+        self._spans = spans
+        self._at = {(span.start, span.end): index for index, span in enumerate(spans)}
+        readable = self._reader.readable(spans, context.body or "", is_call=context.get("document.type") == "call")
+        self._prepared = {item.span.id: item for item in readable}
+
+    def problem_of(self, fact: CheckedFact) -> str | None:
+        if fact.predicate in _ALWAYS_HEARD:
+            return None
+        index = self._at.get((fact.span_start, fact.span_end))
+        if index is None:
+            return "cites a span that was not shown"
+        item = self._prepared.get(self._spans[index].id)
+        if item is None:
+            return "the paragraph talks to a machine"
+        before = self._prepared.get(self._spans[index - 1].id) if index else None
+        said = {
+            (found.value, found.polarity, found.day)
+            for found in self._read(before, item)
+            if found.predicate == fact.predicate
+        }
+        if not said:
+            return None if self._is_spoken_of(fact, before, item) else f"the words do not speak of `{fact.predicate}`"
+        return self._contradiction(fact, said)
+
+    def _read(self, before: Prepared | None, item: Prepared) -> list[Any]:
+        found: list[Any] = list(self._reader.read_prepared(item, self._today))
+        if before is not None:
+            together = self._reader.read([before, item], self._today)
+            found += [fact for fact in together if fact.span == item.span.id]
+        return found
+
+    def _contradiction(self, fact: CheckedFact, said: set[tuple[str, str, str | None]]) -> str | None:
+        is_single = self._policy.predicates.predicates[fact.predicate].cardinality == "single"
+        same = {day for value, polarity, day in said if (value, polarity) == (fact.fact_value, fact.polarity)}
+        if not same:
+            if is_single or any(value == fact.fact_value for value, _, _ in said):
+                value, polarity, _ = min(said, key=str)
+                return f"the words say `{value}`, {polarity}"
+            return (
+                None if fact.polarity == "affirmed" or any(p == "negated" for _, p, _ in said) else "nothing is denied"
+            )
+        days = same - {None}
+        if fact.fact_date is not None and days and fact.fact_date.isoformat() not in days:
+            return f"the words speak of {min(day for day in days if day)}"
+        return None
+
+    def _is_spoken_of(self, fact: CheckedFact, before: Prepared | None, item: Prepared) -> bool:
+        """Whether the sentence, with the one before it, holds all words that some rule of the subject asks for."""
+        mask = item.mask
+        if before is not None and before.span.author == item.span.author:
+            mask |= before.mask
+        return any(not need & ~mask for need in _subjects(self._lexicon).get(fact.predicate, ()))
+
+
+@lru_cache(maxsize=4)
+def _subjects(lexicon: Lexicon) -> dict[str, tuple[int, ...]]:
+    """Predicate to what its rules ask for, as masks of word classes, names and numbers left out."""
+    by_code = (1 << lexicon.number_class) | (1 << lexicon.person_class)
+    found: dict[str, set[int]] = {}
+    for rule in lexicon.rules:
+        for pattern in rule.patterns:
+            found.setdefault(rule.predicate, set()).add(pattern.mask & ~by_code)
+    return {predicate: tuple(sorted(masks - {0})) for predicate, masks in found.items()}
+
+
+def _lexicon(policy: Policy) -> Lexicon:
+    from enrich.agents.rules import lexicon
+
+    return lexicon.load(policy)
+
+
+@lru_cache(maxsize=4)
+def _reader(lexicon: Lexicon) -> FactReader:
+    from enrich.agents.rules.facts import FactReader
+
+    return FactReader(lexicon)
