@@ -45,6 +45,7 @@ class DrainReport:
         seconds: Wall-clock time.
         replayed: Calls an earlier process had made and spooled, put into the ledger now.
         answers_written: Answers this process put into the ledger.
+        asks_anew: Whether prompt, policy, agent or model have changed since the operation was drained before.
         warnings: What a person should know, one line each.
     """
 
@@ -56,6 +57,7 @@ class DrainReport:
     seconds: float
     replayed: int = 0
     answers_written: int = 0
+    asks_anew: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -225,6 +227,8 @@ def drain_task(
     name = task.operation
     with _told_clearly(ledger), connect(ledger, warehouse=warehouse) as connection:
         selected = runner_queue.load_keys(connection, name, task.operation_hash)
+        who = (agent.name, agent.model_for(name))
+        asks_anew = runner_queue.note_question(connection, name, task.operation_hash, who, run_id, clock())
         segments = replay(connection, task, spool_dir, tally)
         budget.restore(store.spent_of_night(connection, run_id, as_of))
         due = runner_queue.select_due(connection, name, run_id, limits.max_tries)
@@ -277,6 +281,7 @@ def drain_task(
         seconds=time.monotonic() - began,
         replayed=tally.replayed,
         answers_written=tally.answers_written,
+        asks_anew=asks_anew,
         warnings=tuple(tally.warnings),
     )
 

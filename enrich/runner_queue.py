@@ -17,6 +17,8 @@ from nightdesk.errors import NightdeskError
 from nightdesk.ledger import WAREHOUSE_ALIAS
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import duckdb
 
 PAGE_ROWS = 2_000
@@ -84,6 +86,38 @@ def load_keys(connection: duckdb.DuckDBPyConnection, operation: str, operation_h
         ) from error
     _hold_to_contract(connection, operation, relation)
     return _count(connection, "select count(*) from drain_keys")
+
+
+def note_question(
+    connection: duckdb.DuckDBPyConnection,
+    operation: str,
+    operation_hash: str,
+    who: tuple[str, str | None],
+    run_id: str,
+    now: datetime,
+) -> bool:
+    """Write down that this is the question from now on; answers to another one are stale. False if it was already.
+
+    Args:
+        connection: The ledger.
+        operation: Name of the operation.
+        operation_hash: Everything but the record that an answer depends on.
+        who: Agent and model.
+        run_id: The run that asks it first.
+        now: UTC.
+    """
+    row = connection.execute(
+        """
+        select operation_hash from questions where operation = ? order by asked_since desc, run_id desc limit 1
+        """,
+        [operation],
+    ).fetchone()
+    if row is not None and row[0] == operation_hash:
+        return False
+    connection.execute(
+        "insert into questions values (?, ?, ?, ?, ?, ?)", [operation, operation_hash, *who, run_id, now]
+    )
+    return True
 
 
 def select_due(connection: duckdb.DuckDBPyConnection, operation: str, run_id: str, max_tries: int) -> int:

@@ -1,6 +1,6 @@
 {#-
-  The answer that is shown for each record of a queue: the newest one to exactly the bytes the queue shows now, else
-  the newest one the record ever got, marked stale. Gated records and those with nothing to judge show none.
+  The answer that is shown for each record of a queue: the newest one to the question asked now (prompt, policy, agent)
+  about exactly the bytes the queue shows now, else the newest one the record ever got, marked stale. Gated records and those with nothing to judge show none.
   Answers are found by what was asked, not by record: two records with the same bytes share one answer.
 -#}
 {% macro published_answers(operation, record_column, outcomes=['enriched']) -%}
@@ -24,14 +24,24 @@
 
     ),
 
+    question as (
+
+        select operation_hash
+        from {{ ref('stg_ledger__questions') }}
+        where operation = '{{ operation }}'
+
+    ),
+
     answers_by_question as (
 
-        select *
+        select answers.*
         from answers
+        inner join question
+            on answers.operation_hash = question.operation_hash
         qualify
             row_number() over (
-                partition by context_hash
-                order by answered_at desc, answer_id asc
+                partition by answers.context_hash
+                order by answers.answered_at desc, answers.answer_id asc
             ) = 1
 
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nightdesk import lock, logs, prepare, publish, runs, steps, waves
 from nightdesk.clock import Clock
 from nightdesk.dbt import Dbt
+from nightdesk.erasure import run as erasure
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def refresh(
             clock=clock,
         )
         night = Night(run.run_id, run.resumed)
+        for erasure_id in erasure.finish(project, clock=clock, progress=progress):
+            progress("erase", f"finished what was begun: {erasure_id}")
         logs.log("refresh started", run_id=run.run_id, resumed=run.resumed, as_of=settings.as_of, agent=agent.name)
         try:
             _night(project, night, run, agent, clock, progress, load_crm, operations, write_plan)
@@ -171,6 +174,7 @@ def _night(
                 "operation drained", run_id=run.run_id, operation=operation, selected=report.selected, **report.counts
             )
             fresh.ledger_grew(_ANSWER_TABLES if report.answers_written else ())
+            fresh.ledger_grew(("questions",) if report.asks_anew else ())
             timed("enrich", began)
     fresh.ledger_grew(("outcomes", "runs", "run_events"))
     if not write_plan:

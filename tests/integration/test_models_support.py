@@ -149,6 +149,7 @@ class Project:
                 }
             ],
         )
+        self.ask(operation)
         insert(
             self.ledger,
             "judgements",
@@ -184,6 +185,21 @@ class Project:
         )
         insert(self.ledger, "facts", [{"answer_id": answer_id, "document_id": record_id, **fact} for fact in facts])
         return answer_id
+
+
+    def ask(self, operation: str, operation_hash: str = "o", asked_since: datetime = NIGHT) -> None:
+        """Make this the question of an operation, unless it is already."""
+        with duckdb.connect(str(self.ledger)) as ledger:
+            ledger.execute(
+                """
+                insert into questions
+                select $operation, $operation_hash, 'rules', null, 'run-1', $asked_since
+                where $operation_hash is distinct from (
+                    select max_by(operation_hash, asked_since) from questions where operation = $operation
+                )
+                """,
+                {"operation": operation, "operation_hash": operation_hash, "asked_since": asked_since},
+            )
 
 
 def fact(fact_id: str, predicate: str, value: str, quote: str, **more: Any) -> dict[str, Any]:
