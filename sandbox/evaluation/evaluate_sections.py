@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from sandbox.evaluation.facts import Readings
 
 # Modules beside this one, in the order of the report. One line each; add yours at its place.
-SECTIONS: tuple[str, ...] = ()
+SECTIONS: tuple[str, ...] = (
+    "facts_replaced",
+    "facts_exact",
+)
 
 
 @dataclass(frozen=True)
