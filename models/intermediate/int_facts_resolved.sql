@@ -1,12 +1,13 @@
--- One row per fact of an answer with the contact and account it speaks for, whether we know who said it, and whether the
--- answer is the one in force for its document.
+-- One row per fact of an answer with the contact and account it speaks for, whether we know who said it, and whether it
+-- is in force: its answer is the one that counts for the document, and its words still stand there.
 with
 
 published as (
 
     select
         answer_id,
-        document_id
+        document_id,
+        is_stale
     from {{ ref('published_extract_facts') }}
 
 ),
@@ -21,7 +22,8 @@ documents as (
         document_date,
         contact_id,
         account_id,
-        author_email
+        author_email,
+        body
     from {{ ref('documents') }}
 
 ),
@@ -65,7 +67,12 @@ facts as (
                     )
                 )
         end as author_name,
-        published.answer_id is not null as is_in_force
+        -- Words that were edited away are no evidence, even before the new text has been read.
+        published.answer_id is not null
+        and (
+            not published.is_stale
+            or contains(coalesce(documents.body, ''), ledger_facts.quote)
+        ) as is_in_force
     from {{ ref('stg_ledger__facts') }} as ledger_facts
     -- Two copies of one document share an answer; its facts count once, for the document they were read in.
     left join published
