@@ -317,10 +317,16 @@ def why(
     record: Annotated[str, typer.Argument(help="123, contact:123, hubspot:contact:123 or an email address.")],
     field: Annotated[str, typer.Argument(help="A property, e.g. nightdesk_lead_score.")],
     output: Annotated[str, OUTPUT] = "text",
+    format_: Annotated[str, typer.Option("--format", help="text, json, or prov: W3C PROV-JSON for machines.")] = "",
 ) -> None:
     """The whole story of one value: sentence, answer, policy, decision, approver, write, read-back."""
     from nightdesk.cli.common import console, prepared
+    from nightdesk.errors import NightdeskError
     from reverse_etl import why as asking
+
+    shown = format_ or output
+    if shown not in ("text", "json", "prov"):
+        raise NightdeskError(f"There is no format `{shown}`", todo="One of: text, json, prov.")
 
     project = prepared()
     settings = project.settings
@@ -332,7 +338,11 @@ def why(
         policy=project.policy,
         base_url=settings.hubspot_url,
     )
-    if output == "json":
+    if shown == "prov":
+        from reverse_etl import provenance
+
+        print(json.dumps(provenance.document(settings.ledger, story), indent=2, ensure_ascii=False))
+    elif shown == "json":
         print(json.dumps(story.as_json(), indent=2, default=str))
     else:
         console().print(asking.view(story))
