@@ -22,15 +22,8 @@ def make(project: Project) -> Agent:
         from enrich.agents.recorded import RecordedAgent
 
         return RecordedAgent(settings.recordings)
-    if settings.agent == "claude":
-        import os
-
-        from enrich.agents.claude import ClaudeAgent
-
-        # A missing key is an error only once something is due: a quiet night needs none.
-        agent: Agent = ClaudeAgent(
-            policy.budget.agents.claude, api_key=os.environ.get("ANTHROPIC_API_KEY"), clock=system_clock
-        )
+    if settings.agent in ("claude", "claude_batch"):
+        agent = _claude(project)
     else:
         from enrich.agents.rules.agent import RulesAgent
 
@@ -40,3 +33,25 @@ def make(project: Project) -> Agent:
 
         return RecordingAgent(agent, settings.recordings)
     return agent
+
+
+def _claude(project: Project) -> Agent:
+    """Claude, live or in batches. A missing key is an error only once something is due: a quiet night needs none."""
+    import os
+
+    from enrich.agents.batch_journal import batch_file, open_calls
+
+    settings, limits = project.settings, project.policy.budget.agents.claude
+    key, journal = os.environ.get("ANTHROPIC_API_KEY"), batch_file(settings.data_dir)
+    if settings.agent == "claude_batch":
+        from enrich.agents.batch import ClaudeBatchAgent
+        from nightdesk.logs import log
+
+        return ClaudeBatchAgent(
+            limits, api_key=key, clock=system_clock, journal=journal, spool_dir=settings.spool, tell=log
+        )
+    from enrich.agents.claude import ClaudeAgent
+
+    return ClaudeAgent(
+        limits, api_key=key, clock=system_clock, in_batches=lambda operation: open_calls(journal, operation)
+    )

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nightdesk.errors import NightdeskError
 
-AgentName = Literal["rules", "claude", "recorded"]
+AgentName = Literal["rules", "claude", "claude_batch", "recorded"]
 
 
 class Settings(BaseSettings):
@@ -23,7 +23,8 @@ class Settings(BaseSettings):
         policies: Folder of the policy files.
         hubspot_url: Origin of the CRM's API, without a path.
         hubspot_token: Private-app token.
-        agent: Who answers: `rules` (offline), `claude` (needs ANTHROPIC_API_KEY) or `recorded` (replays).
+        agent: Who answers: `rules` (offline), `claude`, `claude_batch` (both need ANTHROPIC_API_KEY) or `recorded`
+            (replays).
         record: Keep every answer of the agent, so that `recorded` can play it back without a key.
         as_of: The day the night belongs to; today in UTC when unset.
     """

@@ -77,6 +77,7 @@ def build_request(
     effort: Effort,
     schema: dict[str, Any],
     cache_time: CacheTime | None = "5m",
+    keeps_conversation: bool = True,
 ) -> MessageCreateParamsNonStreaming:
     """The body of one call.
 
@@ -91,12 +92,13 @@ def build_request(
         effort: How hard it is to think.
         schema: The output schema, transformed.
         cache_time: How long the prefix is worth keeping; None where it is not read again.
+        keeps_conversation: Whether a loop's next step follows soon enough to find the conversation in the cache.
     """
     body: MessageCreateParamsNonStreaming = {
         "model": model,
         "max_tokens": request.max_output_tokens,
         "system": [{"type": "text", "text": request.system_prefix}],
-        "messages": _messages(request),
+        "messages": _messages(request, is_kept=keeps_conversation and bool(request.tools)),
         "output_config": {"effort": effort, "format": {"type": "json_schema", "schema": schema}},
     }
     if cache_time is not None:
@@ -210,7 +212,7 @@ def with_bill(
     return response
 
 
-def _messages(request: AgentRequest) -> list[MessageParam]:
+def _messages(request: AgentRequest, *, is_kept: bool) -> list[MessageParam]:
     if not request.tools and not request.steps and not request.most_searches:
         return [{"role": "user", "content": request.user_message}]
     turns: list[dict[str, Any]] = [_heard([{"type": "text", "text": request.user_message}])]
@@ -224,7 +226,7 @@ def _messages(request: AgentRequest) -> list[MessageParam]:
                 ]
             )
         )
-    if request.tools:
+    if is_kept:
         turns[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}
     return cast("list[MessageParam]", turns)
 

@@ -227,7 +227,16 @@ class Signals(PolicyModel):
 
 # gates.yml, recall.yml, autonomy.yml, suppression.yml ------------------------------------------------------------
 
-Operation = Literal["extract_facts", "reply_class", "icp_fit", "lead_quality", "churn_revisit", "meeting_brief"]
+Operation = Literal[
+    "extract_facts",
+    "reply_class",
+    "icp_fit",
+    "lead_quality",
+    "churn_revisit",
+    "meeting_brief",
+    "account_deep_dive",
+    "contact_background",
+]
 GateName = Literal[
     "opted_out",
     "objected_to_scoring",
@@ -241,7 +250,9 @@ GateName = Literal[
 
 class Gate(PolicyModel):
     gate: GateName
-    applies_to: tuple[Literal["lead_quality", "icp_fit"], ...] = Field(min_length=1)
+    applies_to: tuple[Literal["lead_quality", "icp_fit", "account_deep_dive", "contact_background"], ...] = Field(
+        min_length=1
+    )
     reason: str
 
 
@@ -446,12 +457,22 @@ class Guards(PolicyModel):
     score_movement_points: int = Field(gt=0)
 
 
+class ClaudeBatches(PolicyModel):
+    """Message batches: at most what the API takes, and how long a night may wait for them."""
+
+    most_requests: int = Field(default=100_000, ge=1, le=100_000)
+    most_megabytes: int = Field(default=100, ge=1, le=256)
+    asked_at_once: int = Field(default=25_000, ge=1)
+    longest_wait_hours: float = Field(default=12.0, gt=0, le=48)
+
+
 class ClaudeBudget(PolicyModel):
     models: dict[Operation, str]
     max_output_tokens: dict[Operation, Annotated[int, Field(gt=0)]]
     effort: Literal["low", "medium", "high"]
     concurrency: int = Field(ge=1, le=64)
     reads_at_once_tokens: int = Field(ge=500)
+    batch: ClaudeBatches = ClaudeBatches()
 
 
 class AgentBudgets(PolicyModel):
