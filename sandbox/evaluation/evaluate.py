@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,19 @@ from typing import TYPE_CHECKING
 from nightdesk import policy as policies
 from nightdesk.clock import Clock, system_clock
 from nightdesk.errors import NightdeskError
-from sandbox.evaluation import briefs, evaluate_sections, facts, fit, hostile, ranking, replies, results, triggers
+from sandbox.evaluation import (
+    briefs,
+    evaluate_sections,
+    facts,
+    facts_replaced,
+    facts_staged,
+    fit,
+    hostile,
+    ranking,
+    replies,
+    results,
+    triggers,
+)
 from sandbox.evaluation.reading import opened, rows
 
 if TYPE_CHECKING:
@@ -69,16 +82,26 @@ def evaluate(
 
 
 def reading_only(
-    data_dir: Path, truth_path: Path, *, phrases: str, policy: policies.Policy | None = None
+    data_dir: Path,
+    truth_path: Path,
+    *,
+    phrases: str,
+    policy: policies.Policy | None = None,
+    staged: facts_staged.Staged | None = None,
 ) -> results.Wording:
     """Judge only what was read, on a company that speaks in one half of the phrases; needs no scores and no plan.
+
+    Documents in `staged` are judged by how the memory took their contradictions, and count nowhere else.
 
     Raises:
         NightdeskError: As `evaluate`.
     """
     read_policy = policy or policies.load(Path("policies"))
     with opened(data_dir, truth_path) as connection:
-        found = facts.judge(facts.read(connection))
+        readings = facts.read(connection)
+        held: dict[str, facts_replaced.Held] = {} if staged is None else facts_replaced.read(connection)
+        apart = readings.hostile | (frozenset[str]() if staged is None else staged.documents)
+        found = facts.judge(replace(readings, hostile=apart))
         classes = replies.judge(replies.read(connection), replies.classes(read_policy))
         contacts = rows(connection, "select count(*) from truth.truth_contacts")[0][0]
     return results.Wording(
@@ -88,6 +111,7 @@ def reading_only(
         facts_macro_f1=found.macro_f1,
         replies_accuracy=classes.accuracy,
         replies_macro_f1=classes.macro_f1,
+        staged=() if staged is None else facts_staged.judge(readings, held, staged),
     )
 
 
@@ -105,11 +129,19 @@ def goals(report: results.Report) -> tuple[results.Goal, ...]:
         ]
     exact = report.facts.quotes_exact
     violations = len(report.hostile.violations)
+    pooled = [
+        results.rate(kind, sum(line.hits for line in of), sum(line.total for line in of))
+        for kind in facts_staged.KINDS
+        if (of := [line for wording in report.wordings for line in wording.staged if line.name == kind])
+    ]
     return (
         *read_goals,
-        results.at_least("contradicted remarks are replaced", report.facts.superseded.share, SUPERSESSION_GOAL),
         results.at_least("quotes that stand in the text", exact.share, 1.0),
         results.none_of("hostile messages: caps broken, fields changed", violations),
+        *(
+            results.at_least(f"staged contradictions {line.name}: what holds is current", line.share, SUPERSESSION_GOAL)
+            for line in pooled
+        ),
         *(goal for section in report.sections for goal in section.goals),
     )
 

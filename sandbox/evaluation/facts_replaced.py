@@ -57,7 +57,7 @@ class Contradiction:
 
 
 def contradictions(planted: Iterable[Fact], single_valued: frozenset[str]) -> list[Contradiction]:
-    """Neighbouring remarks of one subject that differ; two on one day in two documents have no order and are left out."""
+    """Neighbouring remarks of one subject that differ. Two on one day in two documents have no order: left out."""
     lines: dict[str, list[Fact]] = defaultdict(list)
     for fact in planted:
         if fact.subject and fact.said_on is not None and fact.predicate in single_valued:
@@ -102,21 +102,19 @@ def section(night: Finished) -> results.Section | None:
     pairs = contradictions(planted, single)
     if not pairs:
         return None
-    held = _held(night.connection)
+    held = read(night.connection)
     found_of = {pair.planted.id: pair.found for pair in night.matching.matched}
     judged: list[tuple[Contradiction, Verdict]] = [(pair, verdict(pair, found_of, held)) for pair in pairs]
     rated = [(pair, said) for pair, said in judged if said != "not both read"]
     right = sum(said == "right" for _, said in rated)
     share = right / len(rated) if rated else None
     interval = wilson(right, len(rated))
-    groups: list[tuple[str, Sequence[tuple[Contradiction, Verdict]]]] = [
-        (name, [(pair, said) for pair, said in judged if pair.earlier.predicate == name])
-        for name in sorted({pair.earlier.predicate for pair in pairs})
-    ]
-    groups += [
-        ("both in one document", [(pair, said) for pair, said in judged if pair.in_one_document]),
-        ("all", judged),
-    ]
+    names = sorted({pair.earlier.predicate for pair in pairs})
+    groups: dict[str, list[tuple[Contradiction, Verdict]]] = {}
+    for name in names:
+        groups[name] = [(pair, said) for pair, said in judged if pair.earlier.predicate == name]
+    groups["both in one document"] = [(pair, said) for pair, said in judged if pair.in_one_document]
+    groups["all"] = judged
     strangers = overruled(held)
     untrusted = sum(not one.is_trusted for one in held.values())
     wrong = [(pair, said) for pair, said in rated if said != "right"]
@@ -127,7 +125,7 @@ def section(night: Finished) -> results.Section | None:
             results.Table(
                 title="",
                 columns=("predicate", "pairs", "both read", "right", "per cent", "95 % interval"),
-                rows=tuple(_row(name, those) for name, those in groups),
+                rows=tuple(_row(name, those) for name, those in groups.items()),
             ),
         ),
         notes=(
@@ -188,7 +186,7 @@ def _row(name: str, those: Sequence[tuple[Contradiction, Verdict]]) -> tuple[str
     )
 
 
-def _held(connection: duckdb.DuckDBPyConnection) -> dict[str, Held]:
+def read(connection: duckdb.DuckDBPyConnection) -> dict[str, Held]:
     """Per found fact (`<fact_id>@<document_id>`, as `facts.read` names them) what the memory says of it."""
     return {
         str(row[0]): Held(bool(row[1]), row[2], bool(row[3]), str(row[4]))

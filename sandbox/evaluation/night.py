@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,6 +17,7 @@ from nightdesk.refresh import refresh
 
 if TYPE_CHECKING:
     from nightdesk.refresh import Night, Progress
+    from sandbox.company import GeneratedCompany
 
 Phrases = Literal["all", "open", "held_out"]
 READING = ("extract_facts", "reply_class")
@@ -40,6 +41,7 @@ def run(
     phrases: Phrases,
     progress: Progress,
     operations: Sequence[str] | None = None,
+    stage: Callable[[GeneratedCompany], GeneratedCompany] | None = None,
 ) -> Night:
     """Make a company in `data_dir` and run a night on it with the agent of the settings.
 
@@ -51,6 +53,7 @@ def run(
         phrases: Which half of its phrases the company speaks with.
         progress: Told what is happening.
         operations: Only these, without scores and plan; the whole night when None.
+        stage: Changes the company before it goes into its CRM.
 
     Raises:
         NightdeskError: `data_dir` holds something else, or a step of the night failed.
@@ -62,6 +65,8 @@ def run(
     read = _settings(project_folder, data_dir, port)
     progress("company", f"{contacts:,} contacts, seed {seed}, {phrases} phrases")
     made = company.generate(contacts=contacts, seed=seed, as_of=sample.TODAY, phrases=phrases)
+    if stage is not None:
+        made = stage(made)
     company.write(made, read.sandbox)
     # The sandbox serves from the folder of its settings, in a process of its own.
     with _environment(_FOLDER_VARIABLE, str(data_dir)), sample.served(read.sandbox, port):

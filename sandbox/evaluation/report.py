@@ -11,6 +11,8 @@ from sandbox.evaluation import history, results
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sandbox.company import GeneratedCompany
+
 JSON_FILE = "report.json"
 HTML_FILE = "report.html"
 SMALLEST_WORDING = 200  # contacts; fewer hold too few remarks of the rarer predicates
@@ -29,7 +31,7 @@ def run(out: Console, *, contacts: int, seed: int, folder: Path) -> results.Repo
     from nightdesk import policy as policies
     from nightdesk import settings
     from nightdesk.cli.common import progress_line
-    from sandbox.evaluation import night
+    from sandbox.evaluation import facts_staged, night
     from sandbox.evaluation.evaluate import evaluate, goals, reading_only
 
     project_folder = Path.cwd()
@@ -45,6 +47,17 @@ def run(out: Console, *, contacts: int, seed: int, folder: Path) -> results.Repo
         for phrases in ("open", "held_out") if own.agent == "rules" else ():
             data_dir = folder / f"reading-{phrases}"
             size = max(SMALLEST_WORDING, contacts // 4)
+            held: list[facts_staged.Staged] = []
+
+            def staged(
+                made: GeneratedCompany,
+                phrases: night.Phrases = phrases,
+                held: list[facts_staged.Staged] = held,
+            ) -> GeneratedCompany:
+                company, documents = facts_staged.stage(made, phrases, seed)
+                held.append(documents)
+                return company
+
             night.run(
                 project_folder,
                 data_dir,
@@ -53,8 +66,12 @@ def run(out: Console, *, contacts: int, seed: int, folder: Path) -> results.Repo
                 phrases=phrases,
                 progress=progress,
                 operations=night.READING,
+                stage=staged,
             )
-            wordings.append(reading_only(data_dir, night.truth_path(data_dir), phrases=phrases, policy=policy))
+            truth = night.truth_path(data_dir)
+            wordings.append(
+                reading_only(data_dir, truth, phrases=phrases, policy=policy, staged=held[0] if held else None)
+            )
     report = report.model_copy(update={"wordings": tuple(wordings)})
     report = report.model_copy(update={"goals": goals(report)})
     keep(out, report, folder)

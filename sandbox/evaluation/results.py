@@ -263,6 +263,7 @@ class Wording(Result):
     facts_macro_f1: float | None
     replies_accuracy: float | None
     replies_macro_f1: float | None
+    staged: tuple[Rate, ...] = ()  # staged contradictions, both remarks read, that the memory got right
 
 
 class Table(Result):

@@ -151,6 +151,10 @@ def _reading(report: results.Report) -> RenderableType:
     checks = _table("", "of", "share")
     for line in (found.quotes_exact, found.dates, found.supersession, found.superseded):
         checks.add_row(line.name, f"{line.total:,}", percent(line.share))
+    for wording in report.wordings:
+        for line in wording.staged:
+            name = f"staged contradictions {line.name}, {wording.phrases.replace('_', '-')} wording: right"
+            checks.add_row(name, f"{line.total:,}", percent(line.share))
     for line in found.traps:
         checks.add_row(f"traps read as a fact: {line.name.replace('_', ' ')}", f"{line.total:,}", percent(line.share))
     places = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found.spurious_where.items())
