@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightdesk import lock, logs, prepare, publish, runs, steps, waves
+from nightdesk import lineage_send, lock, logs, prepare, publish, runs, steps, waves
 from nightdesk.clock import Clock
 from nightdesk.dbt import Dbt
 from nightdesk.erasure import run as erasure
@@ -88,10 +90,17 @@ def refresh(
         except NightdeskError as error:
             run.event("run", "failed", message=str(error))
             logs.log("refresh failed", run_id=run.run_id, error=str(error))
+            lineage_send.after_run(settings, run.run_id, manifest_path=_manifest_path(project))
             raise
         run.event("run", "finished", {"failed_records": night.failed})
         logs.log("refresh finished", run_id=run.run_id, failed_records=night.failed, seconds=night.seconds)
+        if problem := lineage_send.after_run(settings, run.run_id, manifest_path=_manifest_path(project)):
+            progress("lineage", problem)
     return night
+
+
+def _manifest_path(project: prepare.Project) -> Path:
+    return project.folder / os.environ.get("DBT_TARGET_PATH", "target") / "manifest.json"
 
 
 def _night(

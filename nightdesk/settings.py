@@ -27,6 +27,7 @@ class Settings(BaseSettings):
             (replays).
         record: Keep every answer of the agent, so that `recorded` can play it back without a key.
         as_of: The day the night belongs to; today in UTC when unset.
+        openlineage_url: A receiver of OpenLineage events; nothing is sent when empty.
     """
 
     model_config = SettingsConfigDict(env_prefix="NIGHTDESK_", env_file=".env", extra="ignore", frozen=True)
@@ -41,6 +42,12 @@ class Settings(BaseSettings):
     record: bool = False
     as_of: date = Field(default_factory=lambda: datetime.now(UTC).date())
     actor: str = Field(default_factory=getpass.getuser)
+    openlineage_url: str = ""
+
+    @field_validator("openlineage_url")
+    @classmethod
+    def _url_or_nothing(cls, value: str) -> str:
+        return cls._url_is_an_origin(value) if value else value
 
     @field_validator("hubspot_url")
     @classmethod

@@ -23,7 +23,7 @@ PLAN = typer.Argument(help="A plan, or the beginning of its id; the newest when 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (plan, review, approve, reject, apply, verify, quarantine, rollback, why):
+    for command in (plan, review, approve, reject, apply, verify, quarantine, rollback, why, lineage):
         app.command()(command)
     crm = typer.Typer(help="The CRM itself: the properties Nightdesk writes to.", no_args_is_help=True)
     crm.command(name="setup")(crm_setup)
@@ -185,7 +185,7 @@ def apply(
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Write approved changes, each checked against the CRM before and read back after. Dry-run by default."""
-    from nightdesk import lock
+    from nightdesk import lineage_send, lock
     from nightdesk.cli.common import console, prepared, progress_line
     from nightdesk.clock import system_clock
     from nightdesk.steps import open_crm
@@ -214,6 +214,7 @@ def apply(
         run.event("run", "finished", dict(report.counts))
         if execute:
             audit.anchor(settings.ledger, system_clock, settings.anchor)
+            lineage_send.after_run(settings, run.run_id)
     if output == "json":
         print(json.dumps(view.apply_json(report), indent=2, default=str))
     else:
@@ -346,6 +347,35 @@ def why(
         print(json.dumps(story.as_json(), indent=2, default=str))
     else:
         console().print(asking.view(story))
+
+
+def lineage(
+    run: Annotated[
+        str | None, typer.Argument(help="A run, or the beginning of its id; the last when left out.")
+    ] = None,
+    send: Annotated[bool, typer.Option("--send", help="Post the events to NIGHTDESK_OPENLINEAGE_URL as well.")] = False,
+) -> None:
+    """Write the OpenLineage events of a run: each step with what it read and wrote. Every night does this itself."""
+    from nightdesk import lineage_send
+    from nightdesk.cli.common import console, prepared
+    from nightdesk.errors import NightdeskError
+    from nightdesk.lineage import read_run
+
+    settings = prepared().settings
+    if send and not settings.openlineage_url:
+        raise NightdeskError(
+            "There is no receiver to send to",
+            where="NIGHTDESK_OPENLINEAGE_URL in .env or the environment",
+            todo="Set it, or leave --send out.",
+        )
+    run_id = read_run(settings.ledger, run)[0].run_id
+    told = lineage_send.tell(settings, run_id)
+    console().print(f"Wrote {len(told):,} events to {lineage_send.keep(settings, run_id, told)}", soft_wrap=True)
+    if send:
+        problem = lineage_send.send(settings.openlineage_url, told)
+        if problem:
+            raise NightdeskError(problem[0].upper() + problem[1:], where=settings.openlineage_url)
+        console().print(f"Sent them to {settings.openlineage_url}", soft_wrap=True)
 
 
 def audit_verify() -> None:
