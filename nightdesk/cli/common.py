@@ -27,15 +27,26 @@ def console() -> Console:
     return found
 
 
-def prepared() -> Project:
-    """The project in the current folder, ready to work on."""
+def prepared(*, may_be_unfinished: bool = False) -> Project:
+    """The project in the current folder, ready to work on.
+
+    Args:
+        may_be_unfinished: Whether the command may run while an erasure is half done; a command that finishes it may.
+
+    Raises:
+        NightdeskError: There is no project here, somebody is at work, or an erasure has to be finished first.
+    """
     from nightdesk import lock, logs, prepare, settings
+    from nightdesk.erasure.run import require_none_pending
 
     folder = Path.cwd()
     read = settings.read(folder)
     lock.require_free(read.data_dir)
     logs.to_file(read.logs)
-    return prepare.project(folder, read, system_clock)
+    project = prepare.project(folder, read, system_clock)
+    if not may_be_unfinished:
+        require_none_pending(read)
+    return project
 
 
 @contextmanager

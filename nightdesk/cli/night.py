@@ -80,7 +80,7 @@ def enrich(
     from nightdesk.refresh import refresh as run_refresh
     from nightdesk.steps import due
 
-    project, out = prepared(), console()
+    project, out = prepared(may_be_unfinished=True), console()
     if dry_run:
         out.print(due(project, select))
         return
@@ -112,7 +112,7 @@ def refresh() -> None:
     from nightdesk.morning import morning
     from nightdesk.refresh import refresh as run_refresh
 
-    project, out = prepared(), console()
+    project, out = prepared(may_be_unfinished=True), console()
     with progress_line(out) as progress:
         night = run_refresh(project, agent=agents.make(project), clock=system_clock, progress=progress)
     out.print(morning(project, night.run_id))
@@ -127,7 +127,7 @@ def status(
     from nightdesk.morning import morning
     from nightdesk.summary import last_run, numbers
 
-    project = prepared()
+    project = prepared(may_be_unfinished=True)
     run_id = last_run(project.settings.ledger)
     if output == "json":
         import json

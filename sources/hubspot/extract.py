@@ -8,11 +8,13 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from typing import Final
 
+from nightdesk.erasure.tombstones import ENGAGEMENTS
 from nightdesk.errors import NightdeskError
 from sources.hubspot import rows
-from sources.hubspot.api import ASSOCIATION_BATCH, SEARCH_PAGE, HubSpotApi
+from sources.hubspot.api import ASSOCIATION_BATCH, SEARCH_PAGE, HubSpotApi, Link
 from sources.hubspot.client import HubSpotClient, Json, Stopped
 from sources.hubspot.contract import Definitions, check
+from sources.hubspot.erased import Erased
 from sources.hubspot.previous import Previous
 from sources.hubspot.spool import Spool
 from sources.hubspot.tables import OBJECTS, ObjectType
@@ -57,10 +59,18 @@ class Extraction:
         spool: Where rows go.
         full: Read everything anew, whatever the watermarks say.
         on_progress: Called with a stream and the rows seen so far.
+        erased: Who must not come back; None when nobody was ever erased.
     """
 
     def __init__(
-        self, client: HubSpotClient, previous: Previous, spool: Spool, *, full: bool, on_progress: Progress | None
+        self,
+        client: HubSpotClient,
+        previous: Previous,
+        spool: Spool,
+        *,
+        full: bool,
+        on_progress: Progress | None,
+        erased: Erased | None = None,
     ) -> None:
         self._client = client
         self._settings = client.settings
@@ -69,6 +79,7 @@ class Extraction:
         self._spool = spool
         self._full = full
         self._progress = on_progress
+        self._erased = erased
         self._watermarks = {} if full else previous.watermarks()
         self._lock = threading.Lock()
         self._emails: set[str] = set()
@@ -89,7 +100,11 @@ class Extraction:
     def _run(self) -> Outcome:
         self._definitions = self._read_definitions()
         with ThreadPoolExecutor(max_workers=len(OBJECTS) + 2, thread_name_prefix="hubspot") as pool:
-            objects = {kind.name: pool.submit(self._object_stream, kind) for kind in OBJECTS}
+            if self._erased is not None:
+                # Contacts first: a new record of an erased person is known by then, and so is what is linked to it.
+                self._settle([pool.submit(self._object_stream, OBJECTS[0])])
+            kinds = OBJECTS if self._erased is None else OBJECTS[1:]
+            objects = {kind.name: pool.submit(self._object_stream, kind) for kind in kinds}
             futures = [
                 *objects.values(),
                 pool.submit(self._owners_stream),
@@ -163,10 +178,10 @@ class Extraction:
     def _archived(self, kind: ObjectType) -> set[str]:
         ids: set[str] = set()
         for page in self._api.list_objects(kind.name, self._wanted(kind), archived=True):
-            archived = [{**record, "archived": True} for record in page]
+            ids.update(str(record["id"]) for record in page)
+            archived = [{**record, "archived": True} for record in self._allowed_archived(kind, page)]
             self._spool.add(kind.name, rows.object_rows(kind, archived))
             self._spool.add("deletions", rows.deletion_rows(kind, archived))
-            ids.update(str(record["id"]) for record in page)
         return ids
 
     def _everything(self, kind: ObjectType) -> None:
@@ -177,7 +192,8 @@ class Extraction:
         inline = kind.associated if all((kind.name, to) in rows.DEFAULT_LINKS for to in kind.associated) else ()
         pages = self._api.list_objects(kind.name, self._wanted(kind), history=self._history(kind), associations=inline)
         waiting: list[str] = []
-        for page in pages:
+        for everything in pages:
+            page = self._allowed(kind, everything, inline=bool(inline))
             self._records(kind, page)
             self._spool.add("_listed", [(kind.name, str(record["id"])) for record in page])
             self._spool.add("_refreshed", [(kind.name, str(record["id"])) for record in page])
@@ -198,7 +214,7 @@ class Extraction:
             for to_type in kind.associated:
                 names = {rows.DEFAULT_LINKS[(kind.name, to_type)]}
                 some = [link for link in links if link.type_id in names]
-                self._spool.add("associations", rows.link_rows(kind.name, to_type, some))
+                self._add_links(kind.name, to_type, some)
         return unclear
 
     def _changes(self, kind: ObjectType, watermark: datetime, archived: set[str]) -> bool:
@@ -241,12 +257,54 @@ class Extraction:
 
     def _reread(self, kind: ObjectType, ids: Sequence[str]) -> None:
         """Reads records as they are now (search may be behind), with history and all associations."""
+        if self._erased is not None:
+            ids = self._erased.unknown(kind.name, ids)
         if not ids:
             return
-        for page in self._api.read_objects(kind.name, ids, self._wanted(kind), self._history(kind)):
+        read: list[str] = []
+        for everything in self._api.read_objects(kind.name, ids, self._wanted(kind), self._history(kind)):
+            page = self._allowed(kind, everything, inline=False)
             self._records(kind, page)
             self._spool.add("_refreshed", [(kind.name, str(record["id"])) for record in page])
-        self._links(kind, ids)
+            read += [str(record["id"]) for record in page]
+        self._links(kind, ids if self._erased is None else read)
+
+    # -- who was erased ------------------------------------------------------------------------------------------------
+
+    def _allowed(self, kind: ObjectType, page: Sequence[Json], *, inline: bool) -> Sequence[Json]:
+        """The records of a page that belong to nobody who was erased. Asked before anything of the page is written."""
+        if self._erased is None or not page:
+            return page
+        linked: dict[str, set[str]] = {}
+        if kind.name in ENGAGEMENTS:
+            unclear: list[str] = []
+            for record in page:
+                links = rows.inline_links(kind, record) if inline else None
+                if links is None:
+                    unclear.append(str(record["id"]))
+                else:
+                    contacts = rows.DEFAULT_LINKS[(kind.name, "contacts")]
+                    linked[str(record["id"])] = {link.to_id for link in links if link.type_id == contacts}
+            for link in self._api.associations(kind.name, "contacts", unclear):
+                linked.setdefault(link.from_id, set()).add(link.to_id)
+        return self._erased.kept(kind.name, page, linked)
+
+    def _allowed_archived(self, kind: ObjectType, page: Sequence[Json]) -> Sequence[Json]:
+        """Archived records show no links: of what people wrote or said, only records that are loaded already pass."""
+        if self._erased is None or not page:
+            return page
+        kept = self._erased.kept(kind.name, page, {})
+        if kind.name not in ENGAGEMENTS:
+            return kept
+        loaded = self._previous.loaded(kind.name, [str(record["id"]) for record in kept])
+        return [record for record in kept if str(record["id"]) in loaded]
+
+    def _add_links(self, from_type: str, to_type: str, links: Sequence[Link]) -> None:
+        if self._erased is not None:
+            links = self._erased.links(from_type, to_type, links)
+        self._spool.add("associations", rows.link_rows(from_type, to_type, links))
+
+    # -- what is written -----------------------------------------------------------------------------------------------
 
     def _records(self, kind: ObjectType, page: Sequence[Json]) -> None:
         definitions = self._definitions[kind.name]
@@ -269,7 +327,7 @@ class Extraction:
             return
         for to_type in kind.associated:
             links = list(self._api.associations(kind.name, to_type, ids))  # all requests before the spool's lock
-            self._spool.add("associations", rows.link_rows(kind.name, to_type, links))
+            self._add_links(kind.name, to_type, links)
 
     def _wanted(self, kind: ObjectType) -> list[str]:
         definitions = self._definitions[kind.name]

@@ -77,6 +77,13 @@ class Previous:
             str(row[0]) for row in self._all(f'select id from {DATASET}."{object_type}" where not archived order by 1')
         ]
 
+    def loaded(self, object_type: str, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that are loaded, archived ones included."""
+        if not ids:
+            return set()
+        chosen = ", ".join(literal(one) for one in ids)
+        return {str(row[0]) for row in self._all(f'select id from {DATASET}."{object_type}" where id in ({chosen})')}
+
     def emails(self) -> set[str]:
         """Addresses of the contacts that are not archived."""
         rows = self._all(

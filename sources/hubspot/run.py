@@ -16,6 +16,8 @@ from sources.hubspot.tables import DATASET, TABLES
 if TYPE_CHECKING:
     import httpx2
 
+    from nightdesk.erasure.tombstones import Tombstones
+
 
 def load(
     settings: HubSpotSettings,
@@ -24,6 +26,8 @@ def load(
     on_progress: Callable[[str, int], None] | None = None,
     *,
     full: bool = False,
+    tombstones: Tombstones | None = None,
+    on_learned: Callable[[], object] = lambda: None,
     transport: httpx2.BaseTransport | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> LoadReport:
@@ -35,6 +39,9 @@ def load(
         pipelines_dir: Working directory of the load; may be deleted between loads.
         on_progress: Called (from several threads, one at a time) with a stream's name and the rows seen so far.
         full: Read everything anew. Also finds engagement associations that changed alone, and records erased for good.
+        tombstones: People who were erased: whatever is theirs is dropped before it is written. None when nobody was.
+        on_learned: Called after reading and before anything is loaded: whatever was recognised as an erased person's
+            is in `tombstones.learned` then, and must be kept, for the next load does not read it again.
         transport: HTTP transport for tests.
         clock: Now, for `load_watermarks.loaded_at`.
 
@@ -45,6 +52,7 @@ def load(
     from filelock import FileLock, Timeout
 
     from sources.hubspot.client import HubSpotClient
+    from sources.hubspot.erased import Erased
     from sources.hubspot.extract import Extraction
     from sources.hubspot.pipeline import Loader
     from sources.hubspot.previous import Previous
@@ -66,13 +74,15 @@ def load(
         loader = Loader(raw_path, pipelines_dir)
         loader.finish_pending()
         now = clock()
+        erased = None if tombstones is None else Erased(tombstones)
         spool = Spool(pipelines_dir / "spool")
         try:
             with HubSpotClient(settings, transport=transport) as client:
                 with Previous(raw_path) as previous:
-                    extraction = Extraction(client, previous, spool, full=full, on_progress=on_progress)
+                    extraction = Extraction(client, previous, spool, full=full, on_progress=on_progress, erased=erased)
                     outcome = extraction.run()
                 requests = client.requests
+            on_learned()
             spool.add("load_watermarks", watermark_rows(outcome, now))
             spool.finish()
             with Settlement(spool.folder, raw_path) as settlement:
@@ -93,6 +103,7 @@ def load(
             requests=requests,
             seconds=round(time.monotonic() - started, 3),
             schema_changes=outcome.changes,
+            erased={} if erased is None else erased.counts(),
         )
     finally:
         lock.release()

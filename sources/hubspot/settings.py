@@ -52,6 +52,7 @@ class LoadReport(BaseModel):
         requests: HTTP requests sent, tries included.
         seconds: Wall clock of the whole load.
         schema_changes: What is new or missing in the CRM's properties, one sentence each.
+        erased: Records of erased people that the CRM still holds and the load kept out, per object type.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,3 +62,4 @@ class LoadReport(BaseModel):
     requests: int
     seconds: float
     schema_changes: list[str]
+    erased: dict[str, int] = Field(default_factory=dict)

@@ -1,0 +1,229 @@
+"""Takes a person's texts out of the ledger: rows that are theirs go, rows of others lose what quotes them.
+
+What is counted stays countable: calls that cost money and the outcomes of past nights keep their row under an alias,
+and the audit chain, which holds hashes only, is not touched at all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nightdesk.clock import Clock
+from nightdesk.erasure.needles import Needles
+from nightdesk.erasure.person import CRM
+from nightdesk.erasure.scope import Scope, mentions
+
+if TYPE_CHECKING:
+    import duckdb
+
+_CANONICAL = (
+    f"'{CRM}:' || case object_type when 'companies' then 'company' else rtrim(object_type, 's') end || ':' || record_id"
+)
+
+
+def select_operations(con: duckdb.DuckDBPyConnection, scope: Scope) -> None:
+    """Fill `plan_marks(plan_id, op_id, is_theirs, has_text)`: planned operations that are removed or emptied.
+
+    Operations on the person's own records are theirs. Of others', those go empty that show the person, in the reason
+    and evidence always, and in the values where a value quotes a text that is lost.
+    """
+    shown = "concat_ws(chr(10), record_label, reason, evidence::varchar)"
+    values = "concat_ws(chr(10), before_value, last_written_value, desired_value, wire_value)"
+    con.execute(
+        f"""
+        create or replace temp table plan_marks as
+        with ops as (
+            select *, {_CANONICAL} as canonical_id,
+                (object_type, record_id) in (select (object_type, id) from gone) as is_theirs
+            from plan_ops
+        ),
+
+        marked as (
+            select plan_id, op_id, is_theirs,
+                is_theirs
+                or value_type = 'text' and (
+                    answer_id in (select answer_id from rested)
+                    or {mentions(scope.needles, values, "canonical_id")}
+                    or (
+                        canonical_id in (select record_id from near)
+                        and exists (select 1 from lost_texts where contains({values}, lost_texts.body))
+                    )
+                ) as has_text,
+                answer_id in (select answer_id from rested)
+                or {mentions(scope.needles, shown, "canonical_id")}
+                or (
+                    canonical_id in (select record_id from near)
+                    and exists (select 1 from lost_texts where contains({shown}, lost_texts.body))
+                ) as is_shown
+            from ops
+        )
+
+        select plan_id, op_id, is_theirs, has_text from marked where is_theirs or has_text or is_shown
+        """
+    )
+
+
+_COUNTS = {
+    "facts": "select count(*) from facts where fact_id in (select fact_id from gone_facts)",
+    "quotes": "select count(*) from evidence where answer_id in (select answer_id from rested)",
+    "answers_about_them": "select count(*) from rested where record_id in (select record_id from gone)",
+    "answers_of_others": "select count(*) from rested where record_id not in (select record_id from gone)",
+    "sentences": "select count(*) from sentences where answer_id in (select answer_id from rested)",
+    "rejections": "select count(*) from rejections where attempt_id in (select attempt_id from touched)",
+    "recall_log": """
+        select count(*) from recall_log
+        where fact_id in (select fact_id from gone_facts) or record_id in (select record_id from gone)
+    """,
+    "planned_changes_of_theirs": "select count(*) from plan_marks where is_theirs",
+    "planned_changes_of_others_emptied": "select count(*) from plan_marks where not is_theirs",
+    "plans_that_end": "select count(distinct plan_id) from plan_marks",
+    "suppression_entries": "select count(*) from suppression where contact_id in (select record_id from gone)",
+}
+
+
+def count(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """What the ledger would lose; needs `scope.build` and `select_operations`."""
+    found: dict[str, int] = {}
+    for name, sql in _COUNTS.items():
+        row = con.execute(sql).fetchone()
+        found[name] = int(row[0]) if row else 0
+    return found
+
+
+def written_values(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, list[str]]]:
+    """(object type, record id, properties) that hold values of ours in the CRM and should be cleared there."""
+    return con.execute(
+        """
+        select object_type, record_id, list(distinct property order by property)
+        from (
+            select plan_ops.object_type, plan_ops.record_id, plan_ops.property
+            from op_results
+            inner join apply_runs using (apply_run_id)
+            inner join plan_ops on plan_ops.plan_id = apply_runs.plan_id and plan_ops.op_id = op_results.op_id
+            inner join plan_marks on plan_marks.plan_id = plan_ops.plan_id and plan_marks.op_id = plan_ops.op_id
+            where op_results.result in ('applied', 'altered', 'already_there', 'unknown')
+                and not apply_runs.dry_run and plan_marks.has_text
+            union
+            select object_type, object_id, property from raw.hubspot.namespaced_values
+            where value <> '' and (object_type, object_id) in (select (object_type, id) from gone)
+        )
+        group by all
+        order by all
+        """
+    ).fetchall()
+
+
+def remove(con: duckdb.DuckDBPyConnection, scope: Scope, erasure_id: str, clock: Clock) -> None:
+    """Delete and empty, in one transaction. Repeating it finds nothing left to do."""
+    con.begin()
+    try:
+        _enrichment(con, scope.needles)
+        _plans(con, scope.needles, erasure_id, clock)
+        _the_rest(con, scope.needles)
+        con.commit()
+    except BaseException:
+        con.rollback()
+        raise
+
+
+def _enrichment(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
+    con.execute("delete from rejections where attempt_id in (select attempt_id from touched)")
+    con.execute(
+        "delete from recall_log where fact_id in (select fact_id from gone_facts) "
+        "or record_id in (select record_id from gone)"
+    )
+    for table in ("sentences", "judgements", "evidence", "facts", "answers"):
+        con.execute(f"delete from {table} where answer_id in (select answer_id from rested)")
+    con.execute(
+        """
+        update attempts set error = null
+        where error is not null and attempt_id in (select attempt_id from touched)
+        """
+    )
+    con.execute(f"update attempts set error = null where {mentions(needles, 'error', 'record_id')}")
+    con.execute(
+        "update attempts set record_id = gone.alias, response_ref = null from gone "
+        "where attempts.record_id = gone.record_id"
+    )
+    con.execute("update outcomes set answer_id = null, reason = null where answer_id in (select answer_id from rested)")
+    con.execute(
+        f"""
+        create or replace temp table outcomes_kept as
+        select outcomes.run_id, outcomes.operation, outcomes.record_type, gone.alias as record_id, outcomes.outcome,
+            null::varchar as reason, null::varchar as answer_id, outcomes.recorded_at
+        from outcomes inner join gone using (record_id);
+        delete from outcomes where record_id in (select record_id from gone);
+        insert into outcomes by name select * from outcomes_kept;
+        update outcomes set reason = null where {mentions(needles, "reason", "record_id")};
+        update answers set reason = null where {mentions(needles, "reason", "record_id")};
+        """
+    )
+
+
+def _plans(con: duckdb.DuckDBPyConnection, needles: Needles, erasure_id: str, clock: Clock) -> None:
+    con.execute(
+        """
+        insert into redacted_plans
+        select distinct plan_id, ?, ?::timestamptz from plan_marks
+        on conflict do nothing
+        """,
+        [erasure_id, clock()],
+    )
+    con.execute(
+        """
+        create or replace temp table run_marks as
+        select apply_runs.apply_run_id, plan_marks.op_id, plan_marks.is_theirs
+        from plan_marks inner join apply_runs using (plan_id)
+        where plan_marks.has_text
+        """
+    )
+    for table in ("write_attempts", "op_results"):
+        con.execute(
+            f"delete from {table} where (apply_run_id, op_id) in "
+            "(select (apply_run_id, op_id) from run_marks where is_theirs)"
+        )
+    con.execute(
+        "update write_attempts set crm_value = null, message = null "
+        "where (apply_run_id, op_id) in (select (apply_run_id, op_id) from run_marks)"
+    )
+    con.execute(
+        "update op_results set crm_before = null, crm_after = null, message = null "
+        "where (apply_run_id, op_id) in (select (apply_run_id, op_id) from run_marks)"
+    )
+    con.execute(
+        "delete from plan_ops where (plan_id, op_id) in (select (plan_id, op_id) from plan_marks where is_theirs)"
+    )
+    con.execute(
+        """
+        update plan_ops set before_value = null, last_written_value = null, desired_value = null, wire_value = ''
+        where (plan_id, op_id) in (select (plan_id, op_id) from plan_marks where has_text)
+        """
+    )
+    con.execute(
+        f"""
+        update plan_ops
+        set reason = 'Erased', evidence = '[]',
+            record_label = case when {mentions(needles, "record_label", None)} then null else record_label end
+        where (plan_id, op_id) in (select (plan_id, op_id) from plan_marks)
+        """
+    )
+
+
+def _the_rest(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
+    con.execute(f"update approvals set note = null where {mentions(needles, 'note', None)}")
+    con.execute(f"update run_events set message = null where {mentions(needles, 'message', None)}")
+    con.execute("delete from suppression where contact_id in (select record_id from gone)")
+    con.execute(
+        f"update suppression set quote = null, evidence_id = null where {mentions(needles, 'quote', 'contact_id')}"
+    )
+    con.execute(
+        "update suppression set quote = null, evidence_id = null "
+        "where regexp_extract(evidence_id, '[a-z0-9]+:[a-z]+:[A-Za-z0-9]+') in (select record_id from gone) "
+        "or evidence_id in (select fact_id from gone_facts)"
+    )
+    con.execute("delete from quarantine where (object_type, record_id) in (select (object_type, id) from gone)")
+    con.execute(f"update quarantine set reason = 'Erased' where {mentions(needles, 'reason', None)}")
+    con.execute(
+        "delete from policy_lists where list_name = 'suppression_lifted' and "
+        "(item in (select record_id from gone) or item in (select id from gone where object_type = 'contacts'))"
+    )
