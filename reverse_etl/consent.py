@@ -6,9 +6,11 @@ CRM on the contact itself; both are looked at again for every contact that is ab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from nightdesk.erasure import tombstones
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,11 +30,13 @@ class Consent:
         listed: CRM ids of contacts on the suppression list.
         flags: CRM property to the values (lower case) that say no.
         lifted: CRM ids for which a person has lifted the no in `policies/suppression.yml`.
+        is_erased: Whether a CRM id belongs to a person who was erased; nothing lifts that.
     """
 
     listed: frozenset[str] = frozenset()
     flags: Mapping[str, frozenset[str]] = field(default_factory=dict[str, "frozenset[str]"])
     lifted: frozenset[str] = frozenset()
+    is_erased: Callable[[str], bool] = lambda _: False
 
     def properties(self, object_type: str) -> list[str]:
         """What has to be read of a record besides the fields that are written."""
@@ -43,6 +47,8 @@ class Consent:
         if object_type != CONTACTS:
             return None
         ids = {record_id, found.id if found else record_id}
+        if any(self.is_erased(one) for one in ids):
+            return "the person was erased"
         if ids & self.lifted:
             return None
         if ids & self.listed:
@@ -62,9 +68,11 @@ def of_now(con: duckdb.DuckDBPyConnection, crm: str, policy: Policy) -> Consent:
         elif source.source == "lead_status":
             flags[LEAD_STATUS] = frozenset(value.casefold() for value in source.values)
     prefix = f"{crm}:contact:"
+    stones = tombstones.read(con)
     listed = con.execute("select distinct contact_id from suppression").fetchall()
     return Consent(
         frozenset(str(row[0]).removeprefix(prefix) for row in listed),
         flags,
         frozenset(item.contact_id.removeprefix(prefix) for item in policy.suppression.lifted),
+        (lambda one: stones.has("contact", one)) if stones else lambda _: False,
     )

@@ -95,6 +95,9 @@ def require_valid(
         row["created_by"],
         guards.from_json(row["guards"]),
     )
+    redacted = con.execute("select min(redacted_at) from redacted_plans where plan_id = ?", [plan_id]).fetchone()
+    if redacted and redacted[0]:
+        raise _stale(f"The plan lost operations when a person was erased on {iso(redacted[0])}", plan_id)
     if plan.stored_digest(con, plan_id) != header.digest:
         raise _stale("The stored plan is not what was sealed: an operation or its header was changed", plan_id)
     _compare_with_audit(con, row)
