@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nightdesk import ledger
-from nightdesk.clock import Clock
+from nightdesk.clock import Clock, system_clock
+from nightdesk.erasure import tombstones
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ def load_crm(project: Project, progress: Progress) -> dict[str, int]:
     """Load what is new in the CRM and check it at the border.
 
     Returns:
-        Rows moved per table, and rows there now as `total_<table>`.
+        Rows moved per table, rows there now as `total_<table>`, and as `erased` the records of erased people that the
+        CRM still sends and that were kept out.
 
     Raises:
         NightdeskError: The CRM cannot be read, its shape changed, or an expectation failed.
@@ -34,6 +36,7 @@ def load_crm(project: Project, progress: Progress) -> dict[str, int]:
 
     settings = project.settings
     _token(project)
+    erased = tombstones.read_file(settings.ledger)
     before = previous_counts(project)
     if before is None:
         expectations.prepare()  # its import takes seconds; a first load leaves time for it
@@ -47,6 +50,8 @@ def load_crm(project: Project, progress: Progress) -> dict[str, int]:
         ),
         settings.raw,
         settings.pipelines,
+        tombstones=erased,
+        on_learned=lambda: erased and tombstones.keep(settings.ledger, erased, system_clock),
         on_progress=lambda stream, rows: progress("load", f"{stream}: {rows:,} rows"),
     )
     for change in report.schema_changes:
@@ -58,7 +63,8 @@ def load_crm(project: Project, progress: Progress) -> dict[str, int]:
         previous_counts=before,
         docs_dir=settings.data_dir / "data_docs",
     )
-    return dict(report.rows_moved) | {f"total_{table}": rows for table, rows in report.rows_total.items()}
+    kept_out = {"erased": sum(report.erased.values())} if report.erased else {}
+    return dict(report.rows_moved) | kept_out | {f"total_{table}": rows for table, rows in report.rows_total.items()}
 
 
 def previous_counts(project: Project) -> dict[str, int] | None:
