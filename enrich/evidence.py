@@ -14,19 +14,19 @@ from datetime import date
 from functools import lru_cache
 from typing import Literal
 
+from enrich import claims
 from enrich.context import Context, FactLine, Side
+from enrich.normal import ZERO_WIDTH, normalise
 from enrich.spans import Span
 from enrich.words import COMMON_OPENERS, KNOWN_ACRONYMS
 
 EvidenceKind = Literal["fact", "field", "span"]
 
 MAX_SENTENCE_CHARS = 400
+MAX_CITED = 12  # a sentence that rests on everything can take its words from anywhere
 
-# --- normalising -----------------------------------------------------------------------------------------------------
+# --- what a sentence may not hold ------------------------------------------------------------------------------------
 
-_ZERO_WIDTH = dict.fromkeys([0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
-_QUOTES = {ord(mark): "'" for mark in '"“”„‟«»‹›‘’‚‛`´′″'} | {ord(mark): "-" for mark in "‐‑‒–—―−"}
-_SPACE = re.compile(r"\s+")
 # Characters that change how the rest of a text is shown: a CRM note must not carry them.
 # So do letters and marks that show nothing, and marks piled up on one letter.
 _UNSAFE = re.compile(
@@ -35,22 +35,22 @@ _UNSAFE = re.compile(
     r"|[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{3}"
 )
 # A tag needs no end: a browser closes it at the next `>` of the page.
-_MARKUP = re.compile(r"<[/a-z!?]|!?\[[^\]]*\][(\[]|```|\{\{|\{%|&(?:#\w+|[a-z]{2,31});", re.IGNORECASE)
+_MARKUP = re.compile(r"<[/a-z!?]|!?\[[^\]]*\][(\[]|`|\||\{\{|\{%|&(?:#\w+|[a-z]{2,31});", re.IGNORECASE)
 _URL = re.compile(
     r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.|\b(?:mailto|tel|javascript|data|file):|\S+@\S+\.\S"
-    r"|\b[\w-]{2,}(?:[.\u3002][\w-]{2,})*[.\u3002][^\W\d_]{2,24}\b(?!-)|\b\d{1,3}(?:\.\d{1,3}){3}\b)",
+    r"|\b[\w-]{2,}(?:[.\u3002][\w-]{2,})*[.\u3002][^\W\d_]{2,24}\b(?!-)|\b\d{1,3}(?:\.\d{1,3}){3}\b"
+    # Written so that only a person puts it together: `example[.]com`, `example dot com`, `me (at) example`, `hxxp`.
+    r"|[\[({]\s?(?:\.|dot|punkt|point|punto|at|@)\s?[\])}]|\bhxxps?\b|[:/\\]{1,2}\\\\"
+    r"|\w\s+(?:\.|dot|punkt)\s*(?:com|net|org|info|biz|io|ai|app|dev|co|eu|uk|de|fr|es|nl|example)\b)",
     re.IGNORECASE,
 )
-
-
-def normalise(text: str) -> str:
-    """NFKC, case-folded, one kind of quote and dash, single spaces, no zero-width characters.
-
-    NFKC once more at the end: folding case can undo composition, and normalising twice must change nothing.
-    """
-    text = unicodedata.normalize("NFKC", text).translate(_ZERO_WIDTH).casefold()
-    text = unicodedata.normalize("NFKC", text).translate(_ZERO_WIDTH).translate(_QUOTES)
-    return _SPACE.sub(" ", text).strip()
+# A number to call: a seller rings nobody because a model says so; contact data stands in the CRM.
+_PHONE = re.compile(
+    r"(?<![\w.,-])(?:\+\s?\d[\d\s()./-]{6,}\d|\(0\)[\d\s()./-]{5,}\d|\(?0\d[\d\s()./-]{5,}\d"
+    r"|\d{2,4}(?:[ /-]\d{2,4}){2,}(?![\w-]))"
+)
+# How a sentence begins: what a spreadsheet or a page would read as its own sign is no sentence.
+_BEGINS = re.compile(r"[\w\"'“„‘‚«»¿¡(€$£§]")
 
 
 # --- what may be cited -----------------------------------------------------------------------------------------------
@@ -69,6 +69,7 @@ class Shown:
         supports: All text that a claim may be found in (quote, value, dates).
         days: Days it names: valid date, the date it speaks of, dates in fields. (year, month, day) with 0 for "any".
         fact: The fact, when it is one.
+        source: What the words stand in, where its id does not say so; copies of one text share it.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Shown:
     supports: str
     days: tuple[tuple[int, int, int], ...] = ()
     fact: FactLine | None = field(default=None, compare=False)
+    source: str = ""
 
 
 _ISO = re.compile(r"\b(\d{4})-(\d{2})(?:-(\d{2}))?\b")
@@ -88,7 +90,7 @@ def shown_in(context: Context, spans: Sequence[Span], record_id: str) -> dict[st
     """Everything an agent may cite for this record, by the id it was shown under."""
     items: dict[str, Shown] = {}
     for name, value in context.fields.items():
-        items[name] = Shown(name, "field", name, value, "unknown", value, _iso_days(value))
+        items[name] = Shown(name, "field", name, value, "unknown", value, iso_days(value))
     for fact in context.facts:
         until = fact.until.isoformat() if fact.until else ""
         items[fact.id] = Shown(
@@ -98,7 +100,7 @@ def shown_in(context: Context, spans: Sequence[Span], record_id: str) -> dict[st
             quote=fact.quote,
             side=fact.side,
             supports=f"{fact.quote} {fact.value} {until} {fact.day.isoformat()}",
-            days=_iso_days(f"{fact.day.isoformat()} {until} {fact.value}"),
+            days=iso_days(f"{fact.day.isoformat()} {until} {fact.value}"),
             fact=fact,
         )
     for item in context.documents:
@@ -109,7 +111,7 @@ def shown_in(context: Context, spans: Sequence[Span], record_id: str) -> dict[st
             item.subject,
             item.side,
             f"{item.subject} {item.day.isoformat()}",
-            _iso_days(item.day.isoformat()),
+            iso_days(item.day.isoformat()),
         )
     for span in spans:
         items[span.id] = Shown(
@@ -119,12 +121,13 @@ def shown_in(context: Context, spans: Sequence[Span], record_id: str) -> dict[st
             span.text,
             span.side,
             f"{span.text} {span.author}",
-            _iso_days(span.text),
+            iso_days(span.text),
         )
     return items
 
 
-def _iso_days(text: str) -> tuple[tuple[int, int, int], ...]:
+def iso_days(text: str) -> tuple[tuple[int, int, int], ...]:
+    """Days and months written as `2026-10-05` or `2026-10`, as (year, month, day) with 0 for "any"."""
     return tuple((int(match[1]), int(match[2]), int(match[3] or 0)) for match in _ISO.finditer(text))
 
 
@@ -284,14 +287,21 @@ def problem_of(
         unicodedata.category(char) in {"Cf", "Co", "Cs", "Cn"} for char in sentence if ord(char) > 127
     ):
         return "control or invisible characters"
-    if _MARKUP.search(sentence):
+    if _MARKUP.search(sentence) or not _BEGINS.match(sentence.lstrip()):
         return "markup"
-    if _URL.search(unicodedata.normalize("NFKC", sentence)):
+    text = unicodedata.normalize("NFKC", sentence).translate(ZERO_WIDTH)
+    if _URL.search(text):
         return "a link or an address"
+    if _PHONE.search(_ISO.sub(" ", text)):
+        return "a telephone number"
     if not cited:
         return "no evidence cited"
+    if len(cited) > MAX_CITED:
+        return f"rests on more than {MAX_CITED} things"
     support = support_of(cited)
-    text = unicodedata.normalize("NFKC", sentence).translate(_ZERO_WIDTH)
+    strange = claims.strange_word(text, support.text)
+    if strange is not None:
+        return f"the letters of `{strange}` are not those of the evidence"
     for known, name in (theirs_to_name or {}).items():
         if _mentions(normalise(text), known):
             customers = support_of(item for item in cited if item.side == "theirs")
@@ -299,11 +309,21 @@ def problem_of(
                 _mentions(customers.text, alias) for alias, other in (theirs_to_name or {}).items() if other == name
             ):
                 return f"names `{name}` although the customer did not"
+            if (smear := claims.smear(text, customers.text)) is not None:
+                return f"says `{smear}` of `{name}`, which the customer did not"
     return (
         _date_problem(text, support)
         or _number_problem(_DATE.sub(" ", text), support)
         or _name_problem(text, support, always_known)
         or _opposite_problem(text, support)
+        or claims.quote_problem(text, support.text)
+        or claims.promise_problem(
+            text,
+            support.text,
+            " ".join(normalise(item.supports) for item in cited if item.side == "theirs" or item.kind == "field"),
+            {item.fact.predicate for item in cited if item.fact is not None},
+            is_open=_OPEN.search(text) is not None,
+        )
     )
 
 

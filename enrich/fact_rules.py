@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nightdesk.policy.load import Policy
     from nightdesk.policy.models import Predicate
 
+MOST_NAME_WORDS = 6
 FACT_DATE_YEARS = 3  # a remark that speaks of a day further away than this was misread
 
 # What separates the parts of a fact's line in a context: a name that holds one could pose as the parts after it.
@@ -80,7 +81,18 @@ def _name_problem(predicate: str, value: str, text: str, policy: Policy) -> str 
         return "not a system we listen for"
     if not 0 < len(value) <= 80 or printable(value) != value or "\n" in value or _SEPARATORS.search(value):
         return "not a name"
-    return None if evidence.phrase_in(value, text) else "the name is not in the span"
+    if len(value.split()) > MOST_NAME_WORDS or not evidence.phrase_in(value, text):
+        return "the name is not in the span"
+    # As written: a name in other letters, or a stretch of a sentence that no name begins, is none of theirs.
+    as_written = " ".join(value.split()) in " ".join(text.split())
+    if predicate != "tech_in_use" and not (as_written and any(char.isupper() or _is_caseless(char) for char in value)):
+        return "not the name as written"
+    return None
+
+
+def _is_caseless(char: str) -> bool:
+    """A letter of a script that has no capitals."""
+    return char.isalpha() and char.lower() == char.upper()
 
 
 def _parse_day(text: str) -> date | None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -47,6 +47,9 @@ _READ: Final = frozenset({"icp_fit", "lead_quality", "reply_class"})
 MOST_TITLE_CHARS: Final = 60
 MOST_TITLE_WORDS: Final = 8
 _ALWAYS_HEARD: Final = frozenset({"opt_out"})
+# Of these a sentence says one thing or the other, though remarks stand side by side.
+_ONE_OF: Final = frozenset({"commitment", "product_feedback"})
+_READ_FROM_TEXT: Final = frozenset({"month", "number", "person", "competitor", "tech", "back_date", "date"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +85,19 @@ def settle(
     """
     if operation.name not in _READ:
         return tuple(judgements)
-    left = {item.component: item for item in judgements}
+    said = _by_rules(operation.name, text, policy) if judgements else {}
     kept: list[CheckedJudgement] = []
-    said = _by_rules(operation.name, text, policy)
-    for component, spec in operation.spec.judgements.items():
-        item, by_rules = left.get(component), said.get(component)
-        if by_rules is None or (item is not None and _agrees(component, item.level, by_rules[0], context, policy)):
-            kept += [item] if item is not None else []
+    for item in judgements:
+        by_rules = said.get(item.component)
+        says_nothing = operation.spec.judgements[item.component].says_nothing
+        # Saying less than the record does is no claim: what failed the evidence check has become `unknown`.
+        if by_rules is None or item.level in says_nothing or _agrees(item, by_rules[0], context, policy):
+            kept.append(item)
             continue
         level, ids = by_rules
-        if item is None and component == "reply_class" and level not in _NO:
-            continue
-        if item is not None and item.level not in spec.says_nothing:
-            rejections.add("judgement", component, item.level, f"the record itself says `{level}`")
-        citations[:] = [c for c in citations if (c.item_kind, c.item_key) != ("judgement", component)]
-        kept.append(_by_record(component, level, [shown[name] for name in ids if name in shown], citations))
+        rejections.add("judgement", item.component, item.level, f"the record itself says `{level}`")
+        citations[:] = [c for c in citations if (c.item_kind, c.item_key) != ("judgement", item.component)]
+        kept.append(_by_record(item.component, level, [shown[name] for name in ids if name in shown], citations))
     return tuple(kept)
 
 
@@ -147,7 +148,8 @@ def _by_rules(operation: str, text: str, policy: Policy) -> dict[str, tuple[str,
     return found
 
 
-def _agrees(component: str, level: str, by_rules: str, context: Context, policy: Policy) -> bool:
+def _agrees(item: CheckedJudgement, by_rules: str, context: Context, policy: Policy) -> bool:
+    component, level = item.component, item.level
     if level == by_rules:
         return True
     if component == "reply_class":
@@ -236,6 +238,8 @@ class _Reading:
         if item is None:
             return "the paragraph talks to a machine"
         before = self._prepared.get(self._spans[index - 1].id) if index else None
+        if fact.fact_date is not None and not self._names(fact.fact_date, item.span.text):
+            return "the words name no such day"
         said = {
             (found.value, found.polarity, found.day)
             for found in self._read(before, item)
@@ -243,7 +247,17 @@ class _Reading:
         }
         if not said:
             return None if self._is_spoken_of(fact, before, item) else f"the words do not speak of `{fact.predicate}`"
-        return self._contradiction(fact, said)
+        return self._contradiction(fact, said, is_spoken_of=self._is_spoken_of(fact, before, item))
+
+    def _names(self, day: date, text: str) -> bool:
+        """Whether a day is one that the words name, give or take the edges of a month."""
+        from enrich.agents.rules.tokens import fold
+
+        slack = timedelta(days=1)
+        for mention in self._lexicon.dates.find(" ".join(fold(text).split()), self._today):
+            if mention.first - slack <= day <= mention.last + slack or abs(mention.day - day) <= slack:
+                return True
+        return False
 
     def _read(self, before: Prepared | None, item: Prepared) -> list[Any]:
         found: list[Any] = list(self._reader.read_prepared(item, self._today))
@@ -252,16 +266,17 @@ class _Reading:
             found += [fact for fact in together if fact.span == item.span.id]
         return found
 
-    def _contradiction(self, fact: CheckedFact, said: set[tuple[str, str, str | None]]) -> str | None:
+    def _contradiction(
+        self, fact: CheckedFact, said: set[tuple[str, str, str | None]], *, is_spoken_of: bool
+    ) -> str | None:
         is_single = self._policy.predicates.predicates[fact.predicate].cardinality == "single"
         same = {day for value, polarity, day in said if (value, polarity) == (fact.fact_value, fact.polarity)}
         if not same:
-            if is_single or any(value == fact.fact_value for value, _, _ in said):
+            is_read = is_single or fact.predicate in _ONE_OF or any(value == fact.fact_value for value, _, _ in said)
+            if is_read or not is_spoken_of:
                 value, polarity, _ = min(said, key=str)
                 return f"the words say `{value}`, {polarity}"
-            return (
-                None if fact.polarity == "affirmed" or any(p == "negated" for _, p, _ in said) else "nothing is denied"
-            )
+            return None
         days = same - {None}
         if fact.fact_date is not None and days and fact.fact_date.isoformat() not in days:
             return f"the words speak of {min(day for day in days if day)}"
@@ -269,21 +284,29 @@ class _Reading:
 
     def _is_spoken_of(self, fact: CheckedFact, before: Prepared | None, item: Prepared) -> bool:
         """Whether the sentence, with the one before it, holds all words that some rule of the subject asks for."""
+        from enrich.agents.rules.facts import TOGETHER
+
         mask = item.mask
-        if before is not None and before.span.author == item.span.author:
+        if before is not None and fact.predicate in TOGETHER and before.span.author == item.span.author:
             mask |= before.mask
-        return any(not need & ~mask for need in _subjects(self._lexicon).get(fact.predicate, ()))
+        subjects = _subjects(self._lexicon)
+        needs = (*subjects.get((fact.predicate, fact.fact_value), ()), *subjects.get((fact.predicate, ""), ()))
+        return any(not need & ~mask for need in needs)
 
 
 @lru_cache(maxsize=4)
-def _subjects(lexicon: Lexicon) -> dict[str, tuple[int, ...]]:
-    """Predicate to what its rules ask for, as masks of word classes, names and numbers left out."""
+def _subjects(lexicon: Lexicon) -> dict[tuple[str, str], tuple[int, ...]]:
+    """Predicate and value to what its rules ask for, as masks of word classes, names and numbers left out.
+
+    The value is empty for rules whose value is read from the text (a month, a number, a name).
+    """
     by_code = (1 << lexicon.number_class) | (1 << lexicon.person_class)
-    found: dict[str, set[int]] = {}
+    found: dict[tuple[str, str], set[int]] = {}
     for rule in lexicon.rules:
+        value = "" if rule.value in _READ_FROM_TEXT else rule.value
         for pattern in rule.patterns:
-            found.setdefault(rule.predicate, set()).add(pattern.mask & ~by_code)
-    return {predicate: tuple(sorted(masks - {0})) for predicate, masks in found.items()}
+            found.setdefault((rule.predicate, value), set()).add(pattern.mask & ~by_code)
+    return {key: tuple(sorted(masks - {0})) for key, masks in found.items()}
 
 
 def _lexicon(policy: Policy) -> Lexicon:

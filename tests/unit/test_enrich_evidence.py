@@ -171,7 +171,7 @@ def test_legal_values_of_every_kind_pass() -> None:
     assert fact(predicate="headcount", value="2", date=None, span="s4").facts  # "Two planners"
     assert fact(predicate="timeline", value="2027-07", date=None).facts
     assert fact(predicate="pricing_asked", value="yes", date=None, span="s5").facts
-    assert fact(predicate="pain", value="manual_work", date=None, polarity="negated", span="s4").facts
+    assert fact(predicate="pain", value="manual_work", date=None, span="s4").facts
 
 
 def test_our_own_words_do_not_prove_what_they_have() -> None:
@@ -188,7 +188,7 @@ def test_quoted_replies_cannot_be_cited() -> None:
     shown = [f"s{number}" for number in range(1, 30)]
     said = {
         "facts": [
-            {"predicate": "budget", "value": "available", "polarity": "affirmed", "date": None, "span": span}
+            {"predicate": "budget", "value": "frozen", "polarity": "affirmed", "date": None, "span": span}
             for span in shown
         ]
     }
@@ -199,7 +199,7 @@ def test_quoted_replies_cannot_be_cited() -> None:
 def test_the_same_fact_twice_is_one_fact_and_a_flood_is_cut() -> None:
     one = {"predicate": "budget", "value": "frozen", "polarity": "affirmed", "date": None, "span": "s3"}
     assert len(check("extract_facts", {"facts": [one, one]}, example("extract_facts_email")).facts) == 1
-    body = " ".join(f"The budget is frozen {number}." for number in range(200))
+    body = "\n\n".join(f"The budget of site {number} is frozen." for number in range(200))
     context = example("extract_facts_email").partition("\n\n")[0] + "\n\n" + body
     checked = check("extract_facts", {"facts": [{**one, "span": f"s{number}"} for number in range(1, 201)]}, context)
     assert len(checked.facts) == OPERATIONS["extract_facts"].spec.limits.facts
