@@ -9,7 +9,7 @@ where the document breaks the line: that alone breaks no goal, and is counted in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +92,7 @@ def section(night: Finished) -> results.Section | None:
     """Quotes of facts, sentences and judgements of the answers in force, against the CRM's own texts."""
     if not night.has_raw:
         return None
-    texts = dict(_texts(night.connection))
+    texts = read_texts(night.connection)
     quotes = [*_of_facts(night.connection), *_of_evidence(night.connection)]
     differing = check(quotes, texts)
     broken = [one for one in differing if not one.is_only_layout]
@@ -136,10 +136,13 @@ def section(night: Finished) -> results.Section | None:
     )
 
 
-def _texts(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str]]:
-    for kind, (table, column) in TEXTS.items():
-        for id_, text in rows(connection, f"select id, {column} from raw.hubspot.{table}"):
-            yield f"hubspot:{kind}:{id_}", str(text or "")
+def read_texts(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Document id to its text, as it was loaded from the CRM."""
+    return {
+        f"hubspot:{kind}:{id_}": str(text or "")
+        for kind, (table, column) in TEXTS.items()
+        for id_, text in rows(connection, f"select id, {column} from raw.hubspot.{table}")
+    }
 
 
 def _of_facts(connection: duckdb.DuckDBPyConnection) -> list[Quote]:
