@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -110,7 +110,7 @@ class MessagesApi:
         )
 
     @contextmanager
-    def serving(self) -> Iterator[str]:
+    def serving(self) -> Generator[str]:
         """Serve on a free port of this machine, in a thread."""
         config = uvicorn.Config(self.app(), host="127.0.0.1", port=0, log_level="error", lifespan="off")
         server = uvicorn.Server(config)
@@ -182,7 +182,7 @@ class MessagesApi:
             lines += lines
         if self.broken > 0:
             self.broken -= 1
-            return Response("".join(lines)[: len("".join(lines)) // 2])
+            return Response("".join(lines)[: len("".join(lines)) // 2 - 5])
 
         async def stream() -> AsyncIterator[str]:
             for number, line in enumerate(lines):
@@ -225,4 +225,3 @@ class MessagesApi:
             "cancel_initiated_at": None,
             "results_url": f"{self.url}/v1/messages/batches/{batch.id}/results" if has_results else None,
         }
-
