@@ -79,7 +79,7 @@ numbers as (
 
 ),
 
-facts as (
+lines as (
 
     select
         fact_id,
@@ -92,6 +92,22 @@ facts as (
         is_trusted,
         {{ fact_line('facts') }} as fact_line
     from {{ ref('facts') }} as facts
+
+),
+
+facts as (
+
+    select
+        lines.*,
+        -- The line and its line feed.
+        cast(
+            ceil(
+                (length(lines.fact_line) + 1)
+                / coalesce(numbers.token_estimate_chars, 4)
+            ) as bigint
+        ) as estimated_tokens
+    from lines
+    cross join numbers
 
 ),
 
@@ -130,6 +146,7 @@ candidates as (
         subjects.half_life_days,
         subjects.token_budget,
         owned_facts.fact_line,
+        owned_facts.estimated_tokens,
         case
             when coalesce(relevances.relevance, 0) = 0 then 'not_relevant'
             when not owned_facts.is_current then 'superseded'
@@ -160,16 +177,8 @@ aged as (
             max(candidates.valid_date) over (
                 partition by candidates.operation, candidates.record_id
             )
-        ) as days_older,
-        -- The line and its line feed.
-        cast(
-            ceil(
-                (length(candidates.fact_line) + 1)
-                / coalesce(numbers.token_estimate_chars, 4)
-            ) as bigint
-        ) as estimated_tokens
+        ) as days_older
     from candidates
-    cross join numbers
     where candidates.left_out_because is null
 
 ),
@@ -315,7 +324,7 @@ final as (
         left_out_because as decision,
         cast(null as bigint) as position,
         cast(null as decimal(18, 9)) as usefulness,
-        cast(0 as bigint) as estimated_tokens,
+        estimated_tokens,
         valid_date,
         cast(null as varchar) as fact_line
     from candidates

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SECTIONS: tuple[str, ...] = (
     "facts_replaced",
     "facts_exact",
+    "recall",
     "briefs_faithful",
 )
 

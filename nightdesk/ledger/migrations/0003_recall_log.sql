@@ -9,7 +9,7 @@ create table recall_log (
     fact_id varchar not null,              -- * in rows that only count
     position integer,                      -- order among what was included; null when left out
     usefulness decimal(18, 9),             -- relevance x trust x recency; null in rows that only count
-    estimated_tokens bigint not null,      -- what the fact's line takes; 0 in rows that only count
+    estimated_tokens bigint not null,      -- what the line takes or would take; the sum in rows that only count
     fact_count bigint not null,            -- 1, or how many facts the row counts
     run_id varchar not null,
     logged_at timestamptz not null
