@@ -35,7 +35,9 @@ class GeneratedCompany:
     truth: Truth
 
 
-def generate(contacts: int = 8000, seed: int = 7, as_of: date = AS_OF, phrases: Phrases = "all") -> GeneratedCompany:
+def generate(
+    contacts: int = 8000, seed: int = 7, as_of: date = AS_OF, phrases: Phrases = "all", *, hostile: bool = True
+) -> GeneratedCompany:
     """Draws the whole sample company.
 
     Args:
@@ -43,8 +45,10 @@ def generate(contacts: int = 8000, seed: int = 7, as_of: date = AS_OF, phrases: 
         seed: The same seed, size and phrases give the same company, byte for byte.
         as_of: The sample's today.
         phrases: Which half of the phrase families to speak with: `open`, `held_out` or `all`.
+        hostile: False gives the twin: the same records with the same ids, without the words that try to steer.
     """
     world = World(contacts, seed, as_of, phrases)
+    world.is_hostile = hostile
     world.sellers = list(owners())
     draw_accounts(world)
     own_copies = max(2, round(contacts * 0.014))

@@ -137,7 +137,7 @@ def _payload(world: World, kind: str) -> str:
     elif kind == "bidi":
         head, _, secret = text.partition("::")
         text = f"{head.strip()} \u202e{secret.strip()[::-1]}\u202c"
-    return text
+    return text if world.is_hostile else ""  # drawn all the same, so that nothing else differs
 
 
 def _in_mail(world: World, contact: Contact, kind: str, text: str, place: str) -> None:

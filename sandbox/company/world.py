@@ -160,6 +160,7 @@ class World:
         self.sellers: list[SeedOwner] = []
         self.twin_emails: set[str] = set()
         self.emails_made = 0
+        self.is_hostile = True
         self._next = dict(_FIRST_ID)
         self._id_streams = {object_type: self.stream(f"ids:{object_type}") for object_type in _FIRST_ID}
         self._threads = 0
