@@ -193,7 +193,7 @@ def section(night: Finished) -> results.Section | None:
         own = [sentence for sentence in sentences if sentence.operation == operation]
         places: list[list[Where]] = []
         for sentence in own:
-            found = [(claim, where(claim, sentence)) for claim in claims(sentence.body)]
+            found: list[tuple[Claim, Where]] = [(claim, where(claim, sentence)) for claim in claims(sentence.body)]
             kinds.update(claim.kind for claim, _ in found)
             unsupported += [(claim, sentence) for claim, place in found if place == "nowhere"]
             places.append([place for _, place in found])

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 # Modules beside this one, in the order of the report. One line each; add yours at its place.
 SECTIONS: tuple[str, ...] = (
+    "facts_long",
     "facts_replaced",
     "facts_exact",
     "recall",
     "briefs_faithful",
+    "ranking_calibration",
 )
 
 

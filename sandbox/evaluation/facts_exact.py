@@ -114,7 +114,7 @@ def section(night: Finished) -> results.Section | None:
                 percent(letters / total if total else None),
             )
         )
-        numbers[of] = results.Measured(value=share, n=total)
+        numbers[of] = results.Measured(value=share, n=total, tolerance=0)
         goals.append(results.at_least(f"quotes exactly at their place in the CRM's text: {what}", share, 1.0))
     return results.Section(
         name="exact",

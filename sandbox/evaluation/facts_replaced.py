@@ -141,7 +141,7 @@ def section(night: Finished) -> results.Section | None:
         ),
         numbers={
             "right": results.Measured(value=share, n=len(rated), interval=interval),
-            "by_strangers": results.Measured(value=float(len(strangers)), fewer_is_better=True),
+            "by_strangers": results.Measured(value=float(len(strangers)), fewer_is_better=True, tolerance=0),
         },
         goals=(
             results.at_least("contradicting pairs: the later current, the earlier replaced", share, GOAL),

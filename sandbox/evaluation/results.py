@@ -284,13 +284,15 @@ class Drawing(Result):
 class Measured(Result):
     """A number of a section that the history keeps and compares.
 
-    `n` is what it counts over. `interval` is 95 %, None where chance plays no part: then every worsening counts.
+    `n` is what it counts over, `interval` is 95 %. A later value is worse beyond noise when it lies on the worse side of
+    the interval, or, where there is none, further off than `tolerance`.
     """
 
     value: float | None
     n: int | None = None
     interval: Interval | None = None
     fewer_is_better: bool = False
+    tolerance: float = 0.01
 
 
 class Section(Result):
