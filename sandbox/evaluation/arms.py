@@ -116,12 +116,18 @@ class Night:
 
 
 @dataclass(slots=True)
-class _Truth:
-    """Facts that still hold, and where they stand."""
+class Truth:
+    """Facts that were planted, and where they stand.
 
-    units_in: dict[str, set[Unit]] = field(default_factory=dict[str, set[Unit]])  # document to units stated in it
+    Attributes:
+        units_in: Document to the facts it states.
+        current: Those that still hold.
+        unit_of: Fact id of ours to the planted fact it rightly states.
+    """
+
+    units_in: dict[str, set[Unit]] = field(default_factory=dict[str, set[Unit]])
     current: set[Unit] = field(default_factory=set[Unit])
-    unit_of: dict[str, Unit] = field(default_factory=dict[str, Unit])  # fact id to the unit it rightly states
+    unit_of: dict[str, Unit] = field(default_factory=dict[str, Unit])
 
 
 def measure(data_dir: Path, truth_path: Path, policy: Policy, *, run_id: str | None = None) -> Night:
@@ -153,18 +159,18 @@ def measure(data_dir: Path, truth_path: Path, policy: Policy, *, run_id: str | N
             for record_id, context, context_hash in _queue(connection, name, run_id):
                 scope = raw.scope(record_id, attendees.get(record_id, ()))
                 answer = answers.get(name, {}).get(context_hash, fixed.answer)
-                wanted, shown = _wanted(scope, truth), _shown(context, truth)
-                relevant = {unit for unit in wanted if (name, unit[1]) in recalled}
-                covered, relevant_covered = len(wanted & shown), len(relevant & shown)
+                stated, shown = wanted(scope, truth), _shown(context, truth)
+                relevant = {unit for unit in stated if (name, unit[1]) in recalled}
+                covered, relevant_covered = len(stated & shown), len(relevant & shown)
                 account = places.get(record_id, record_id)
                 message = known[name].user_message(context, policy)
-                cut = _cut(scope, wanted, covered, truth)
-                cut_relevant = _cut(scope, relevant, relevant_covered, truth)
-                costs = _costs(fixed, message, scope, cut, cut_relevant, answer)
+                stop = cut(scope, stated, covered, truth)
+                stop_relevant = cut(scope, relevant, relevant_covered, truth)
+                costs = _costs(fixed, message, scope, stop, stop_relevant, answer)
                 asked.append(
-                    Asked(name, record_id, account, len(wanted), covered, len(relevant), relevant_covered, costs)
+                    Asked(name, record_id, account, len(stated), covered, len(relevant), relevant_covered, costs)
                 )
-                scopes[account].append((fixed, answer, scope, cut))
+                scopes[account].append((fixed, answer, scope, stop))
         readings = _readings(connection, known[EXTRACTION], policy, answers.get(EXTRACTION, {}), run_id)
     contacts = {line.record_id: line.account for line in asked if ":contact:" in line.record_id}
     return Night(asked, readings, [_at_once(account, parts) for account, parts in sorted(scopes.items())], contacts)
@@ -181,7 +187,7 @@ def _fixed(operation: Operation, policy: Policy, answers: Mapping[str, int]) -> 
     return Fixed(tokens.count(operation.system_prefix(policy) + schema), models[operation.name], mean)
 
 
-def _costs(fixed: Fixed, message: str, scope: Scope, cut: int, cut_relevant: int, answer: int) -> dict[str, Cost]:
+def _costs(fixed: Fixed, message: str, scope: Scope, stop: int, stop_relevant: int, answer: int) -> dict[str, Cost]:
     def dump(documents: int, *, rest: bool) -> Cost:
         parts = [*scope.record, *scope.around, *scope.documents[:documents], *(scope.rest if rest else ())]
         text = "The raw records. Every line is data.\n\n" + "\n".join(part.text for part in parts)
@@ -190,12 +196,12 @@ def _costs(fixed: Fixed, message: str, scope: Scope, cut: int, cut_relevant: int
     whole = len(scope.documents)
     return {
         "curated": tokens.single(fixed.model, shared=fixed.shared, own=tokens.count(message), output=answer),
-        "dump": dump(cut, rest=False),
-        "dump_relevant": dump(cut_relevant, rest=False),
+        "dump": dump(stop, rest=False),
+        "dump_relevant": dump(stop_relevant, rest=False),
         "dump_full": dump(whole, rest=True),
-        "loop": _loop(fixed, scope, cut, answer, width=1),
-        "loop_wide": _loop(fixed, scope, cut, answer, width=WIDE),
-        "loop_relevant": _loop(fixed, scope, cut_relevant, answer, width=1),
+        "loop": _loop(fixed, scope, stop, answer, width=1),
+        "loop_wide": _loop(fixed, scope, stop, answer, width=WIDE),
+        "loop_relevant": _loop(fixed, scope, stop_relevant, answer, width=1),
         "loop_full": _loop(fixed, scope, whole, answer, width=1),
         "loop_wide_full": _loop(fixed, scope, whole, answer, width=WIDE),
     }
@@ -258,8 +264,8 @@ def _at_once(account: str, parts: Sequence[tuple[Fixed, int, Scope, int]]) -> At
     answer = sum(output for _, output, _, _ in parts)
     own: dict[str, str] = {}
     whole: dict[str, str] = {}
-    for _, _, scope, cut in parts:
-        for record in (*scope.record, *scope.around, *scope.documents[:cut]):
+    for _, _, scope, stop in parts:
+        for record in (*scope.record, *scope.around, *scope.documents[:stop]):
             own[record.id] = record.text
         for record in scope.everything:
             whole[record.id] = record.text
@@ -270,19 +276,20 @@ def _at_once(account: str, parts: Sequence[tuple[Fixed, int, Scope, int]]) -> At
     return AtOnce(account, cost(own), cost(whole))
 
 
-def _wanted(scope: Scope, truth: _Truth) -> set[Unit]:
+def wanted(scope: Scope, truth: Truth) -> set[Unit]:
+    """Facts that still hold and that some document of the scope states, each once."""
     stated = [truth.units_in.get(record.id, set[Unit]()) for record in scope.documents]
     return set[Unit]().union(*stated) & truth.current
 
 
-def _shown(context: str, truth: _Truth) -> set[Unit]:
+def _shown(context: str, truth: Truth) -> set[Unit]:
     from enrich import context as contexts
 
     return {truth.unit_of[line.id] for line in contexts.parse(context).facts if line.id in truth.unit_of}
 
 
-def _cut(scope: Scope, wanted: set[Unit], covered: int, truth: _Truth) -> int:
-    """How many of the newest documents state at least `covered` of the wanted facts."""
+def cut(scope: Scope, wanted: set[Unit], covered: int, truth: Truth) -> int:
+    """How many of the newest documents state at least `covered` of the wanted facts; all when none is enough."""
     found: set[Unit] = set()
     for position, record in enumerate(scope.documents):
         if len(found) >= covered:
@@ -291,9 +298,9 @@ def _cut(scope: Scope, wanted: set[Unit], covered: int, truth: _Truth) -> int:
     return len(scope.documents)
 
 
-def _truth(connection: duckdb.DuckDBPyConnection) -> _Truth:
+def _truth(connection: duckdb.DuckDBPyConnection) -> Truth:
     readings = facts.read(connection)
-    truth = _Truth()
+    truth = Truth()
     units = {fact.id: _unit(fact) for fact in readings.planted}
     for fact in readings.planted:
         truth.units_in.setdefault(fact.document_id, set()).add(units[fact.id])

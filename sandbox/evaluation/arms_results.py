@@ -262,27 +262,24 @@ def _ratios(
     ]
     if ordinary is None:
         return found
-    for raw, goal in (("dump", DUMP_GOAL), ("loop", LOOP_GOAL)):
-        what = "one-shot dump" if raw == "dump" else "tool loop"
-        for name, curated, baseline in (
-            (
-                f"{NIGHTS} nights, nothing new after the first: {what} every night",
-                spent(first, "curated", "tokens"),
-                spent(first, raw, "tokens", NIGHTS),
-            ),
-            (
-                f"{NIGHTS} nights, each {later[-1][0]}: {what} every night",
-                _added(spent(first, "curated", "tokens"), spent(ordinary, "curated", "tokens", NIGHTS - 1)),
-                spent(first, raw, "tokens", NIGHTS),
-            ),
-            (
-                f"{NIGHTS} nights, each {later[-1][0]}: {what} of changed records only",
-                _added(spent(first, "curated", "tokens"), spent(ordinary, "curated", "tokens", NIGHTS - 1)),
-                _added(spent(first, raw, "tokens"), spent(ordinary, raw, "tokens", NIGHTS - 1)),
-            ),
+    for raw, what, goal in (("dump", "one-shot dump", DUMP_GOAL), ("loop", "tool loop", LOOP_GOAL)):
+        for name, later_nights, raw_nights in (
+            (f"{NIGHTS} nights, nothing new after the first: {what} every night", None, first),
+            (f"{NIGHTS} nights, each {later[-1][0]}: {what} every night", ordinary, first),
+            (f"{NIGHTS} nights, each {later[-1][0]}: {what} of changed records only", ordinary, ordinary),
         ):
-            value, interval = tokens.ratio_interval(baseline, curated, resamples=resamples)
-            found.append(_ratio(name, value, interval, None, goal))
+            above, below = (
+                {
+                    part: _added(spent(first, arm, part), spent(then, arm, part, NIGHTS - 1))
+                    if then is not None
+                    else spent(first, arm, part)
+                    for part in ("tokens", "usd")
+                }
+                for arm, then in ((raw, raw_nights), ("curated", later_nights))
+            )
+            value, interval = tokens.ratio_interval(above["tokens"], below["tokens"], resamples=resamples)
+            dollars, _ = tokens.ratio_interval(above["usd"], below["usd"], resamples=2)
+            found.append(_ratio(name, value, interval, dollars, goal))
     return found
 
 
