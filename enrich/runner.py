@@ -213,8 +213,9 @@ def drain_task(
     import anyio
 
     from enrich import outcomes, runner_queue, store
-    from enrich.agents.protocol import HasRemarks
+    from enrich.agents.protocol import HasOpenCalls, HasRemarks
     from enrich.agents.simulated import refuse_elsewhere
+    from enrich.memory import recall
     from enrich.runner_pipeline import Pipeline
     from enrich.runner_replay import replay
     from enrich.spool import SpoolWriter, mark_committed, read_line
@@ -234,6 +235,10 @@ def drain_task(
         due = runner_queue.select_due(connection, name, run_id, limits.max_tries)
         spool = SpoolWriter(spool_dir, run_id, name)
         left_out: outcomes.LeftOut = {}
+        if not due and isinstance(agent, HasOpenCalls) and agent.open_calls(name):
+            # Questions that nobody asks any more were paid for all the same: their cost belongs into the ledger.
+            anyio.run(agent.collect, name)
+            segments += replay(connection, task, spool_dir, tally)
         if due:
             pipeline = Pipeline(
                 connection=connection,
@@ -255,10 +260,11 @@ def drain_task(
                 anyio.run(pipeline.run)
             finally:
                 spool.close()
-            if isinstance(agent, HasRemarks):
-                tally.warnings += agent.take_remarks()
             left_out = pipeline.left_out
+        if isinstance(agent, HasRemarks):
+            tally.warnings += agent.take_remarks()
         tally.answers_written += store.copy_to_twins(connection, name, run_id, clock())
+        recall.append_log(connection, name, run_id, clock())
         if checkpoint is not None:
             checkpoint("answered")
         counts = outcomes.record(

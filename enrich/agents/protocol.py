@@ -229,3 +229,16 @@ class OutlivesDrains(Protocol):
     def outlives_drains(self) -> bool:
         """True to be left open."""
         ...
+
+
+@runtime_checkable
+class HasOpenCalls(Protocol):
+    """An agent whose calls may outlive the process that made them (message batches)."""
+
+    def open_calls(self, operation: str) -> int:
+        """Calls of an operation that are with the provider, or whose results are not kept yet."""
+        ...
+
+    async def collect(self, operation: str) -> None:
+        """Look once after such calls when nothing of the operation is due; what is there goes into the spool."""
+        ...
