@@ -16,7 +16,12 @@ from nightdesk.errors import NightdeskError
 from nightdesk.refresh import refresh
 
 if TYPE_CHECKING:
+    from enrich.agents.protocol import Agent
+    from enrich.agents.simulated import ProvingGround
+    from nightdesk.prepare import Project
     from nightdesk.refresh import Night, Progress
+
+    MakeAgent = Callable[[Project, ProvingGround], Agent]
     from sandbox.company import GeneratedCompany
 
 Phrases = Literal["all", "open", "held_out"]
@@ -101,6 +106,50 @@ def again(project_folder: Path, data_dir: Path, *, progress: Progress) -> Night:
     with _environment(_FOLDER_VARIABLE, str(data_dir)), sample.served(read.sandbox, port):
         project = prepare.project(project_folder, read, system_clock)
         return refresh(project, agent=agents.make(project), clock=system_clock, progress=progress)
+
+
+def proving(
+    project_folder: Path,
+    data_dir: Path,
+    *,
+    contacts: int,
+    seed: int,
+    hostile: bool,
+    in_turn: Sequence[MakeAgent],
+    progress: Progress,
+) -> list[Night]:
+    """Nights with agents that no setting can choose, one after another, on a company and a ledger of their own.
+
+    Args:
+        project_folder: Folder of `dbt_project.yml`.
+        data_dir: Replaced when an earlier evaluation made it; marked as a proving ground for good.
+        contacts: Size of the company.
+        seed: Another seed is another company.
+        hostile: False gives the twin without the words that try to steer.
+        in_turn: Each makes the agent of one night, given the project and the right to answer here.
+        progress: Told what is happening.
+
+    Raises:
+        NightdeskError: `data_dir` holds something else, or a step of a night failed.
+    """
+    from enrich.agents.simulated import claim
+    from sandbox import company
+
+    _clear(data_dir)
+    ground = claim(data_dir)
+    port = _free_port()
+    read = _settings(project_folder, data_dir, port)
+    progress("company", f"{contacts:,} contacts, seed {seed}{'' if hostile else ', without hostile words'}")
+    made = company.generate(contacts=contacts, seed=seed, as_of=sample.TODAY, hostile=hostile)
+    company.write(made, read.sandbox)
+    nights: list[Night] = []
+    with _environment(_FOLDER_VARIABLE, str(data_dir)), sample.served(read.sandbox, port):
+        project = prepare.project(project_folder, read, system_clock)
+        demo.set_up_properties(project)
+        for make in in_turn:
+            agent = make(project, ground)
+            nights.append(refresh(project, agent=agent, clock=system_clock, progress=progress))
+    return nights
 
 
 def _settings(project_folder: Path, data_dir: Path, port: int) -> settings.Settings:
