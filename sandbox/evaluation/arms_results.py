@@ -262,7 +262,11 @@ def _ratios(
     ]
     if ordinary is None:
         return found
-    for raw, what, goal in (("dump", "one-shot dump", DUMP_GOAL), ("loop", "tool loop", LOOP_GOAL)):
+    for raw, what, goal in (
+        ("dump", "one-shot dump", DUMP_GOAL),
+        ("dump_full", "one-shot dump of everything", None),
+        ("loop", "tool loop", LOOP_GOAL),
+    ):
         for name, later_nights, raw_nights in (
             (f"{NIGHTS} nights, nothing new after the first: {what} every night", None, first),
             (f"{NIGHTS} nights, each {later[-1][0]}: {what} every night", ordinary, first),
