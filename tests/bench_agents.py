@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,9 +17,11 @@ from typing import Any
 import anyio
 import httpx2
 
+from enrich import registry
 from enrich.agents.batch import ClaudeBatchAgent
 from enrich.agents.claude import ClaudeAgent
 from enrich.agents.protocol import Agent
+from enrich.arrow import Kind
 from enrich.budget import NightBudget
 from enrich.runner import DrainReport, drain
 from nightdesk.policy import Policy, load
@@ -32,14 +33,13 @@ OPERATION = "icp_fit"
 RECORDS = int(os.environ.get("BENCH_RECORDS", "8000"))
 SECONDS_PER_CALL = 0.05
 MOST_RATIO = 1.5
-ANSWER = json.dumps(
-    {
-        "industry_fit": {"level": "core", "evidence": ["account.industry"]},
-        "size_fit": {"level": "in_range", "evidence": ["account.employees"]},
-        "region_fit": {"level": "served", "evidence": ["account.country"]},
-        "champion": {"level": "none", "evidence": []},
-    }
-)
+SAID = {
+    "industry_fit": {"level": "core", "evidence": ["account.industry"]},
+    "size_fit": {"level": "in_range", "evidence": ["account.employees"]},
+    "region_fit": {"level": "served", "evidence": ["account.country"]},
+    "champion": {"level": "active", "evidence": ["f_0c77d1e9b3aa"]},
+}
+ANSWER = json.dumps({**{name: [] for name in registry.operations()[OPERATION].output_model.model_fields}, **SAID})
 
 
 def main() -> int:
@@ -126,11 +126,14 @@ def _drain(folder: Path, agent: Agent, policy: Policy) -> DrainReport:
 def _fill(warehouse: Path, rows: list[Row]) -> None:
     """`write_warehouse` in bulk: row by row, 8,000 of them take longer than the drain."""
     import duckdb
-    import pyarrow as pa
 
-    table: Any = pa.table({"record_id": [row.record_id for row in rows], "context": [row.context for row in rows]})
-    with duckdb.connect(str(warehouse)) as connection:
-        connection.register("bench_rows", table)
+    from enrich.arrow import registered
+
+    columns: dict[str, tuple[Kind, list[Any]]] = {
+        "record_id": ("text", [row.record_id for row in rows]),
+        "context": ("text", [row.context for row in rows]),
+    }
+    with duckdb.connect(str(warehouse)) as connection, registered(connection, "bench_rows", columns):
         connection.execute(
             f"""
             insert into activation.queue_{OPERATION}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager
@@ -35,7 +34,7 @@ Outcome = Callable[[str, dict[str, Any]], dict[str, Any] | None]
 def message(body: dict[str, Any], text: str, **more: Any) -> dict[str, Any]:
     """A message as the API gives it; `more` replaces fields."""
     return {
-        "id": f"msg_{uuid.uuid4().hex[:12]}",
+        "id": "msg_1",
         "type": "message",
         "role": "assistant",
         "model": body["model"],

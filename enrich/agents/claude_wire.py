@@ -294,7 +294,7 @@ def _hold_to_grammar(schemas: Sequence[Mapping[str, Any]], what: str, where: str
     optional, unions = sum(count[0] for count in counts), sum(count[1] for count in counts)
     if optional > MAX_OPTIONAL_FIELDS or unions > MAX_UNION_FIELDS:
         raise NightdeskError(
-            f"{what} has {optional} optional and {unions} union fields; the API takes at most "
+            f"{what}: {optional} optional and {unions} union fields; the API takes at most "
             f"{MAX_OPTIONAL_FIELDS} and {MAX_UNION_FIELDS}",
             where=where,
             todo="Make fields required, with an empty value for `none`.",

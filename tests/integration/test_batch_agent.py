@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,14 +19,15 @@ from starlette.responses import JSONResponse, Response
 from enrich.agents.batch import ClaudeBatchAgent
 from enrich.agents.batch_journal import Journal, open_calls
 from enrich.agents.claude import ClaudeAgent
-from enrich.agents.protocol import Agent, HasRemarks
+from enrich.agents.protocol import Agent, HasRemarks, Tool, WebPage
 from enrich.budget import NightBudget
+from enrich.calls import ToolResult
 from enrich.runner import DrainReport, Limits
 from enrich.runner_task import Task
 from nightdesk.errors import NightdeskError
 from nightdesk.policy.models import ClaudeBudget
 from tests.messages_api import MessagesApi, first_word, message
-from tests.runner_kit import OPERATION, Desk, Row, some_rows, task, write_warehouse
+from tests.runner_kit import OPERATION, Desk, Row, check, some_rows, task, write_warehouse
 
 SCHEMA = {
     "type": "object",
@@ -398,6 +400,56 @@ def test_results_that_are_gone_are_asked_again(night: Night) -> None:
     report = night.drain("run-2")
     assert report.counts["enriched"] == 3
     assert any("are gone" in warning for warning in report.warnings)
+
+
+class Box:
+    """One thing to look up."""
+
+    tools = (
+        Tool(
+            "look",
+            "Looks.",
+            {"type": "object", "properties": {"what": {"type": "string"}}, "required": ["what"]},
+        ),
+    )
+    most_steps, most_searches = 2, 0
+
+    def call(self, name: str, arguments_json: str) -> ToolResult:
+        return ToolResult(f"seen {json.loads(arguments_json)['what']}")
+
+    def found(self, pages: Sequence[WebPage]) -> ToolResult:
+        return ToolResult("")
+
+
+def test_a_loop_takes_a_batch_per_step(night: Night) -> None:
+    fill(night, 4)
+
+    def say(body: dict[str, Any]) -> dict[str, Any]:
+        shown = body["messages"][0]["content"][0]["text"]
+        steps = len(body["messages"]) // 2
+        number = int(shown.split()[0].removeprefix("Word"))
+        if steps < number:  # record 0 answers at once, record 3 wants more than it may have
+            used = {"type": "tool_use", "id": f"t{steps}", "name": "look", "input": {"what": f"it {steps}"}}
+            return message(body, "", content=[used], stop_reason="tool_use")
+        return message(body, json.dumps({"level": "influencer", "quote": shown.split()[0]}))
+
+    night.api.say = say
+    looped = replace(
+        batch_task(),
+        toolbox=lambda connection, row: Box(),
+        check_steps=lambda text, context, record_id, shown: check(text, context, record_id),
+    )
+    night.last = night.agent()
+    report = night.desk.drain(
+        night.last,  # pyright: ignore[reportArgumentType]
+        task=looped,
+        budget=NightBudget(Decimal(10), {OPERATION: Decimal(10)}),
+    )
+    assert [len(batch.requests) for batch in night.api.batches.values()] == [4, 3, 2]
+    assert (report.counts["enriched"], report.counts["rejected"]) == (3, 1)
+    assert night.api.bodies[-1]["tool_choice"] == {"type": "none"}
+    assert set(night.api.charged.values()) == {1}
+    assert night.statuses() == ["collected"] * 3
 
 
 def test_the_journal_holds_ids_and_hashes_and_no_word_of_a_customer(night: Night) -> None:
