@@ -77,19 +77,20 @@ def erase(
             out.print(f"Finished what was begun: {erasure_id}")
         if report is not None:
             _show(out, report, is_dry=False)
-        if report is not None or ended:
+        if (report is not None and not report.is_empty) or ended:
             _rebuild(out, project)
         else:
             out.print("No erasure is unfinished")
 
 
 def _show(out: Console, report: Report, *, is_dry: bool) -> None:
+    if report.person.erased_before:
+        out.print(f"Nothing of this person is here: erased before, as {report.erasure_id}")
+        return
     out.print("Would be erased (dry run; --apply does it):" if is_dry else f"Erased as {report.erasure_id}:")
     for name, number in report.numbers.items():
         if number:
             out.print(f"{number:>9,}  {_WORDS.get(name, name)}")
-    if report.is_empty:
-        out.print("  nothing: nothing of this person is here")
     if report.in_crm:
         out.print(
             "In the CRM, values of ours remain that hold or show them. Nothing is written there now: delete the "

@@ -22,7 +22,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from nightdesk.erasure.needles import Needles
-from nightdesk.erasure.tombstones import ENGAGEMENTS, Subject, document, holds_older_text, speaker, speakers_in
+from nightdesk.erasure.tombstones import (
+    ENGAGEMENTS,
+    Subject,
+    Tombstones,
+    document,
+    holds_older_text,
+    speaker,
+    speakers_in,
+)
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
@@ -45,6 +53,7 @@ class Person:
         threads: Mail threads they wrote in.
         speakers: (name, company) as transcripts show their voice.
         shared: How many of the documents are linked to other contacts, too.
+        erased_before: The earlier erasure, of somebody of whom nothing is left here.
     """
 
     contacts: frozenset[str]
@@ -54,6 +63,7 @@ class Person:
     threads: frozenset[str] = frozenset()
     speakers: frozenset[tuple[str, str]] = frozenset()
     shared: int = 0
+    erased_before: str = ""
 
     def subjects(self) -> list[Subject]:
         """Everything a tombstone is made of."""
@@ -69,13 +79,16 @@ class Person:
         return dict(Counter(object_type for object_type, _ in self.documents))
 
 
-def find(con: duckdb.DuckDBPyConnection, named: str, text_columns: Mapping[str, Sequence[str]]) -> Person:
+def find(
+    con: duckdb.DuckDBPyConnection, named: str, text_columns: Mapping[str, Sequence[str]], stones: Tombstones
+) -> Person:
     """The person meant by `named`.
 
     Args:
         con: The ledger, with the raw database attached as `raw`.
         named: An email address, `hubspot:contact:123`, `contact:123` or `123`.
         text_columns: Engagement type to the columns of its raw table that hold text.
+        stones: Who was erased before.
 
     Raises:
         NightdeskError: Nothing here knows that person, or it is a record that is no person.
@@ -106,10 +119,13 @@ def find(con: duckdb.DuckDBPyConnection, named: str, text_columns: Mapping[str, 
     documents, threads, speakers = _documents(con, contacts, addresses, names, text_columns)
     documents |= _of_the_ledger(con, contacts, addresses, names, documents)
     if not (contacts_known or documents or _ledger_knows(con, contacts)):
+        earlier = _erased_before(stones, name.record_id, name.email)
+        if earlier is not None:
+            return Person(frozenset(), frozenset(), erased_before=earlier)
         raise NightdeskError(
             f"Nobody here is known as `{named}`",
             where="contacts, merged records and mails in raw.duckdb; questions, facts and plans in ledger.duckdb",
-            todo="Check the address or the id. Somebody who was erased before is not known any more, and stays out.",
+            todo="Check the address or the id; merged records are found by any of their ids.",
         )
     return Person(
         frozenset(contacts),
@@ -119,6 +135,12 @@ def find(con: duckdb.DuckDBPyConnection, named: str, text_columns: Mapping[str, 
         frozenset(threads),
         frozenset(speakers),
         _shared(con, contacts, documents),
+    )
+
+
+def _erased_before(stones: Tombstones, record_id: str | None, email: str | None) -> str | None:
+    return (stones.erasure_of("contact", record_id) if record_id else None) or (
+        stones.erasure_of("email", email) if email else None
     )
 
 

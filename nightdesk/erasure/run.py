@@ -70,7 +70,9 @@ def look(settings: Settings, named: str) -> Report:
     """
     with _everything(settings, read_only=True) as con:
         stones = tombstones.read(con) or tombstones.Tombstones(tombstones.fresh_key())
-        person = find(con, named, _text_columns())
+        person = find(con, named, _text_columns(), stones)
+        if person.erased_before:
+            return Report(person.erased_before, person, {})
         for kind, text in person.subjects():
             stones.learn(kind, text, "")
         return _measure(con, settings, person, stones.of({""}), "")
@@ -98,7 +100,9 @@ def erase(
         stones = tombstones.read(con)
         is_first = stones is None
         stones = stones or tombstones.Tombstones(tombstones.fresh_key())
-        person = find(con, named, _text_columns())
+        person = find(con, named, _text_columns(), stones)
+        if person.erased_before:
+            return Report(person.erased_before, person, {})
         needles = Needles(person.addresses, person.names)
         if needles.has_address(reason) or needles.has_name(reason):
             raise NightdeskError(
