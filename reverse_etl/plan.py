@@ -200,6 +200,7 @@ def store_plan(
         select plan_id, digest, expires_at, created_by,
                exists (select 1 from apply_runs where apply_runs.plan_id = plans.plan_id and not dry_run)
         from plans where kind = ? and crm = ? and rolls_back_run_id is not distinct from ?
+            and plan_id not in (select plan_id from redacted_plans)
             and plan_id = (select plan_id from plans order by {first_event("plans.plan_id")} desc limit 1)
         """,
         [kind, CRM, rolls_back],
