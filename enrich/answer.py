@@ -21,6 +21,7 @@ from enrich import evidence, fact_rules, second_reading, spans
 from enrich.context import Context, Polarity, Side
 from enrich.evidence import EvidenceKind, Shown
 from enrich.fact_rules import printable
+from enrich.research import sources
 
 if TYPE_CHECKING:
     from enrich.registry import JudgementSpec, Operation
@@ -393,8 +394,10 @@ def _sentences(
             problem = f"more than {section.most} sentences"
         elif section.needs_their_words and not any(item.side == "theirs" for item in cited):
             problem = "reports their words without citing any"
-        problem = problem or evidence.problem_of(
-            sentence.text, cited, always_known=(policy.icp.company,), theirs_to_name=competitors
+        problem = (
+            problem
+            or sources.problem_of(cited, section)
+            or evidence.problem_of(sentence.text, cited, always_known=(policy.icp.company,), theirs_to_name=competitors)
         )
         text = " ".join(sentence.text.split())
         if problem is None and (sentence.section, text) in seen:

@@ -17,6 +17,7 @@ from enrich import context as contexts
 from enrich import spans
 from enrich.answer import OutputModel
 from enrich.calls import Part
+from enrich.research.arguments import TOOLS_VERSION, tool
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ SPANS_VERSION = 2  # raise when `enrich/spans.py` numbers or cuts spans differen
 
 class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+ToolName = Literal["list_documents", "search_documents", "read_document", "list_facts"]
 
 
 class JudgementSpec(_Spec):
@@ -55,10 +59,22 @@ class JudgementSpec(_Spec):
 
 
 class SectionSpec(_Spec):
-    """One section of sentences: how many at most, and whether each must rest on the customer's own words."""
+    """One section of sentences: how many at most, and what each must rest on.
+
+    Attributes:
+        most: More are dropped.
+        needs_their_words: Each must cite the customer's own words.
+        needs_sources: So many different documents, where a sentence cites documents (`enrich/research/sources.py`).
+        enough_alone: Field ids that carry a sentence without any document; read where `needs_sources` is 2 or more.
+        may_cite_web: Whether web pages may be cited.
+        about: What belongs here; shown to language models.
+    """
 
     most: int = Field(gt=0)
     needs_their_words: bool = False
+    needs_sources: int = Field(default=1, ge=1, le=5)
+    enough_alone: tuple[str, ...] = ()
+    may_cite_web: bool = False
     about: str
 
 
@@ -75,7 +91,7 @@ class Proposes(_Spec):
 
 
 class OperationSpec(_Spec):
-    """`operation.yml`."""
+    """`operation.yml`. With `tools` the agent may look things up about its record before it answers."""
 
     name: str
     family: Literal["memory", "scoring", "research", "generation", "analysis", "action", "reporting", "optimisation"]
@@ -87,6 +103,7 @@ class OperationSpec(_Spec):
     judgements: dict[str, JudgementSpec] = Field(default_factory=dict[str, JudgementSpec])
     sections: dict[str, SectionSpec] = Field(default_factory=dict[str, SectionSpec])
     limits: Limits = Limits()
+    tools: tuple[ToolName, ...] = ()
     proposes: Proposes = Proposes()
     nothing_found: str
 
@@ -199,17 +216,37 @@ class Operation:
 
     def operation_hash(self, policy: Policy, *, agent: str, version: str, model: str | None) -> str:
         """sha256 hex over everything but the record that an answer depends on."""
-        parts = {
-            "spec": self.spec.model_dump(mode="json", exclude={"about", "due", "proposes"}),
+        parts: dict[str, Any] = {
+            "spec": _said_of(self.spec),
             "prompt": self.system_prefix(policy),
             "schema": self.output_schema(policy),
             "policy": self.policy_parts(policy),
             "spans": SPANS_VERSION if self.reads_document else None,
             "agent": [agent, version, model],
         }
+        if self.spec.tools:
+            # What the tools show is part of the question, sentence numbers included.
+            parts["tools"] = [TOOLS_VERSION, SPANS_VERSION, [tool(name).input_schema for name in self.spec.tools]]
         return hashlib.sha256(
             json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
         ).hexdigest()
+
+
+_NEWER_KEYS: dict[str, object] = {"needs_sources": 1, "enough_alone": [], "may_cite_web": False}
+
+
+def _said_of(spec: OperationSpec) -> dict[str, Any]:
+    """The parts of a spec that an answer depends on. A key that says nothing is left out: a release that adds one
+    must not ask every record of every operation anew.
+    """
+    said = spec.model_dump(mode="json", exclude={"about", "due", "proposes"})
+    if not said["tools"]:
+        del said["tools"]
+    for section in said["sections"].values():
+        for key, nothing in _NEWER_KEYS.items():
+            if section[key] == nothing:
+                del section[key]
+    return said
 
 
 def _shown_document(parsed: contexts.Context, found: Sequence[spans.Span]) -> str:

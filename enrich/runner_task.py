@@ -117,6 +117,8 @@ def of_operation(operation: Operation, policy: Policy, agent: Agent) -> Task:
         user_message=lambda context: operation.user_message(context, policy),
         check=lambda text, context, record_id: check(operation, text, context, policy, record_id=record_id),
     )
+    if operation.spec.tools:
+        return replace(task, toolbox=_toolbox(operation, policy), check_steps=_check_steps(operation, policy))
     if not most_tokens:
         return task
 
@@ -129,3 +131,21 @@ def of_operation(operation: Operation, policy: Policy, agent: Agent) -> Task:
     # Half of what fits: span ids and speakers' names lengthen a text when it is shown.
     from_chars = most_tokens * policy.recall.token_estimate_chars // 2
     return replace(task, parts=parts, check_parts=check_read, parts_from_chars=from_chars)
+
+
+def _toolbox(operation: Operation, policy: Policy) -> Callable[[duckdb.DuckDBPyConnection, QueueRow], Toolbox]:
+    from enrich.research.toolbox import open_toolbox
+
+    def opened(connection: duckdb.DuckDBPyConnection, row: QueueRow) -> Toolbox:
+        return open_toolbox(connection, operation, row.record_type, row.record_id, policy)
+
+    return opened
+
+
+def _check_steps(operation: Operation, policy: Policy) -> Callable[[str, str, str, Mapping[str, Shown]], CheckedAnswer]:
+    from enrich.answer import check
+
+    def checked(text: str, context: str, record_id: str, shown: Mapping[str, Shown]) -> CheckedAnswer:
+        return check(operation, text, context, policy, record_id=record_id, also_shown=shown)
+
+    return checked

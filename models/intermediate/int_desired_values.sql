@@ -6,6 +6,11 @@
     ('ai_lead_evidence', 'lead_quality', 'ai_lead_evidence'),
     ('ai_lead_answered_date', 'lead_quality', 'cast(ai_lead_answered_date as varchar)'),
     ('ai_reply_class', 'reply_class', 'ai_reply_class'),
+    ('ai_contact_role', 'contact_background', 'ai_contact_role'),
+    ('ai_contact_influence', 'contact_background', 'ai_contact_influence'),
+    ('ai_contact_style', 'contact_background', 'ai_contact_style'),
+    ('ai_contact_background', 'contact_background', 'ai_contact_background'),
+    ('ai_contact_background_evidence', 'contact_background', 'ai_contact_background_evidence'),
 ] %}
 {%- set account_fields = [
     ('ai_icp_score', 'icp_fit', canonical_number('ai_icp_score')),
@@ -15,6 +20,12 @@
     ('ai_icp_answered_date', 'icp_fit', 'cast(ai_icp_answered_date as varchar)'),
     ('ai_revisit_trigger', 'churn_revisit', 'ai_revisit_trigger'),
     ('ai_revisit_reason', 'churn_revisit', 'ai_revisit_reason'),
+    ('ai_account_summary', 'account_deep_dive', 'ai_account_summary'),
+    ('ai_account_trigger', 'account_deep_dive', 'ai_account_trigger'),
+    ('ai_account_hypothesis', 'account_deep_dive', 'ai_account_hypothesis'),
+    ('ai_account_stakeholders', 'account_deep_dive', 'ai_account_stakeholders'),
+    ('ai_account_unknowns', 'account_deep_dive', 'ai_account_unknowns'),
+    ('ai_account_research_evidence', 'account_deep_dive', 'ai_account_research_evidence'),
 ] %}
 {%- set meeting_fields = [
     ('ai_brief', 'meeting_brief', 'ai_brief'),
@@ -52,6 +63,10 @@ final as (
         {% if operation == 'reply_class' -%}
         ai_reply_document_id as evidence_record_id,
         'Reply of ' || cast(ai_reply_date as varchar) as reason,
+        {%- elif operation == 'contact_background' -%}
+        contact_id as evidence_record_id,
+        'Their own documents, read on '
+        || cast(ai_contact_researched_date as varchar) as reason,
         {%- else -%}
         contact_id as evidence_record_id,
         ai_lead_reason as reason,
@@ -73,6 +88,9 @@ final as (
         account_id as evidence_record_id,
         {% if operation == 'icp_fit' -%}
         ai_icp_reason as reason,
+        {%- elif operation == 'account_deep_dive' -%}
+        'The account''s own documents, read on '
+        || cast(ai_account_researched_date as varchar) as reason,
         {%- else -%}
         ai_revisit_reason as reason,
         {%- endif %}

@@ -7,6 +7,8 @@ with
     ('churn_revisit', 'account_id'),
     ('reply_class', 'document_id'),
     ('meeting_brief', 'meeting_id'),
+    ('account_deep_dive', 'account_id'),
+    ('contact_background', 'contact_id'),
 ] -%}
 
 final as (

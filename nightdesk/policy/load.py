@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nightdesk.errors import NightdeskError
-from nightdesk.policy import models
+from nightdesk.policy import models, research_models
 
 _MODELS: dict[str, type[BaseModel]] = {
     "predicates.yml": models.Predicates,
@@ -22,6 +22,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "signals.yml": models.Signals,
     "gates.yml": models.Gates,
     "recall.yml": models.Recall,
+    "research.yml": research_models.Research,
     "autonomy.yml": models.Autonomy,
     "suppression.yml": models.Suppression,
     "field_mapping.yml": models.FieldMapping,
@@ -53,6 +54,7 @@ class Policy:
     signals: models.Signals
     gates: models.Gates
     recall: models.Recall
+    research: research_models.Research
     autonomy: models.Autonomy
     suppression: models.Suppression
     field_mapping: models.FieldMapping

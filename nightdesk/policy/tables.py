@@ -115,6 +115,7 @@ def _settings(policy: Policy) -> Iterable[tuple[str, str, str]]:
         ("recall", "token_estimate_chars", str(recall.token_estimate_chars)),
         ("recall", "churn_revisit.churned_within_days", str(recall.churn_revisit.churned_within_days)),
         ("recall", "meeting_brief.window_days", str(recall.meeting_brief.window_days)),
+        ("research", "contact_background.every_days", str(policy.research.contact_background.every_days)),
         ("field_mapping", "namespace", policy.field_mapping.namespace),
         ("field_mapping", "max_text_chars", str(policy.field_mapping.max_text_chars)),
         ("guards", "score_movement_points", str(policy.guards.score_movement_points)),
@@ -128,6 +129,14 @@ def _lists(policy: Policy) -> Iterable[tuple[str, str, str | None]]:
     yield from (("lifecycle_gated", item, None) for item in policy.gates.lifecycle_gated)
     yield from (("freemail_domains", item.lower(), None) for item in policy.gates.freemail_domains)
     yield from (("revisit_trigger_values", item, None) for item in policy.recall.churn_revisit.trigger_values)
+    yield from (
+        ("research_account_again", tier, period) for tier, period in policy.research.account_deep_dive.again.items()
+    )
+    yield from (("research_account_on_signal", tier, None) for tier in policy.research.account_deep_dive.on_signal)
+    yield from (
+        ("research_signal_strengths", item, None) for item in policy.research.account_deep_dive.signal_strengths
+    )
+    yield from (("research_contact_tiers", tier, None) for tier in policy.research.contact_background.tiers)
     for source in policy.suppression.sources:
         items = (
             source.classes

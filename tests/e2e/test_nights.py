@@ -7,7 +7,16 @@ import shutil
 
 from tests.e2e.world import World
 
-OPERATIONS = {"extract_facts", "reply_class", "icp_fit", "lead_quality", "churn_revisit", "meeting_brief"}
+OPERATIONS = {
+    "extract_facts",
+    "reply_class",
+    "icp_fit",
+    "lead_quality",
+    "churn_revisit",
+    "meeting_brief",
+    "account_deep_dive",
+    "contact_background",
+}
 
 
 def test_every_record_of_the_first_night_ends_in_one_outcome(after_first_night: World) -> None:

@@ -308,6 +308,7 @@ def test_a_changed_text_leaves_the_old_answer_standing_but_stale(project: Projec
         "stg_ledger__answers",
         "stg_ledger__judgements",
         "published_lead_quality",
+        "int_lead_scores",
         "lead_scores",
         *NO_TESTS,
     )

@@ -10,20 +10,34 @@ from typing import TYPE_CHECKING, Any, Protocol
 from enrich import context as contexts
 from enrich import evidence, spans
 from enrich.agents.rules import lexicon as lexicons
+from enrich.agents.rules import research
 from enrich.agents.rules.brief import meeting_brief
 from enrich.agents.rules.facts import FactReader
 from enrich.agents.rules.lexicon import Lexicon
 from enrich.agents.rules.replies import classify
+from enrich.agents.rules.research_account import account_deep_dive
+from enrich.agents.rules.research_contact import contact_background
 from enrich.agents.rules.scoring import churn_revisit, icp_fit, lead_quality
 from enrich.agents.rules.wording import Writer
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from enrich.agents.protocol import Step, ToolCall
     from nightdesk.policy.load import Policy
 
 CODE_VERSION = 3  # raise when the code answers an unchanged input differently; lexicon changes are seen by themselves
 
-OPERATIONS = ("extract_facts", "reply_class", "icp_fit", "lead_quality", "churn_revisit", "meeting_brief")
+OPERATIONS = (
+    "extract_facts",
+    "reply_class",
+    "icp_fit",
+    "lead_quality",
+    "churn_revisit",
+    "meeting_brief",
+    *research.OPERATIONS,
+)
 
 
 class Request(Protocol):
@@ -36,17 +50,33 @@ class Request(Protocol):
     def context(self) -> str: ...
 
 
+def look_up(request: Request, steps: Sequence[Step]) -> tuple[ToolCall, ...]:
+    """What the agent wants to see before it answers; nothing for operations that look nothing up.
+
+    Args:
+        request: Operation and context.
+        steps: What was looked up so far.
+
+    Raises:
+        NightdeskError: The context is malformed.
+    """
+    if request.operation not in research.OPERATIONS:
+        return ()
+    return research.next_calls(request.operation, contexts.parse(request.context), steps)
+
+
 def version(policy: Policy) -> str:
     """`<code>-<12 hex of the lexicon files>`; part of every input hash."""
     return f"{CODE_VERSION}-{lexicons.content_version(policy)[:12]}"
 
 
-def answer(request: Request, policy: Policy) -> str:
+def answer(request: Request, policy: Policy, steps: Sequence[Step] = ()) -> str:
     """Answer one question.
 
     Args:
         request: Operation and context.
         policy: Policy with the lexicon beside it; compiled once per process.
+        steps: What was looked up about the record, if anything.
 
     Returns:
         JSON text of the operation's output model.
@@ -71,6 +101,13 @@ def answer(request: Request, policy: Policy) -> str:
             result = churn_revisit(context, _writer(context, policy, lexicon))
         case "meeting_brief":
             result = meeting_brief(context, _writer(context, policy, lexicon))
+        case "account_deep_dive" | "contact_background":
+            found = research.found_in(steps)
+            writer = _writer(context, policy, lexicon, research.shown(context, found))
+            if request.operation == "account_deep_dive":
+                result = account_deep_dive(context, found, writer)
+            else:
+                result = contact_background(context, found, policy, lexicon.titles, writer)
         case _:
             raise NightdeskError(
                 f"The rules agent does not know the operation `{request.operation}`",
@@ -106,10 +143,13 @@ def _extract_facts(context: contexts.Context, policy: Policy, lexicon: Lexicon) 
     }
 
 
-def _writer(context: contexts.Context, policy: Policy, lexicon: Lexicon) -> Writer:
+def _writer(
+    context: contexts.Context, policy: Policy, lexicon: Lexicon, shown: Mapping[str, evidence.Shown] | None = None
+) -> Writer:
     competitors = {
         evidence.normalise(alias): item.name
         for item in policy.competitors.competitors
         for alias in (item.name, *item.also)
     }
-    return Writer(lexicon.phrases, evidence.shown_in(context, (), ""), policy.icp.company, competitors)
+    citable = evidence.shown_in(context, (), "") if shown is None else shown
+    return Writer(lexicon.phrases, citable, policy.icp.company, competitors)

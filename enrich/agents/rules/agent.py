@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from enrich.agents import rules
-from enrich.agents.protocol import ZERO_USD, AgentRequest, AgentResponse
+from enrich.agents.protocol import ZERO_USD, AgentRequest, AgentResponse, Step, ToolCall
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
@@ -36,6 +36,17 @@ class _Question:
 
     operation: str
     context: str
+    steps: tuple[Step, ...] = ()
+    may_look_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An answer, look-ups to make before it, or what went wrong with this one record."""
+
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    error: str = ""
 
 
 def _start_worker(policy: Policy, parent: int) -> None:
@@ -53,23 +64,23 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _answer_chunk(questions: Sequence[_Question]) -> list[tuple[str, str]]:
+def _answer_chunk(questions: Sequence[_Question]) -> list[_Said]:
     if _worker_policy is None:
         raise RuntimeError("the worker was not started with a policy")
     return _answers(questions, _worker_policy)
 
 
-def _answers(questions: Sequence[_Question], policy: Policy) -> list[tuple[str, str]]:
-    """Per question: the answer and "", or "" and what went wrong with this one record."""
-    results: list[tuple[str, str]] = []
+def _answers(questions: Sequence[_Question], policy: Policy) -> list[_Said]:
+    results: list[_Said] = []
     for question in questions:
         try:
-            results.append((rules.answer(question, policy), ""))
+            calls = rules.look_up(question, question.steps) if question.may_look_up else ()
+            results.append(_Said(calls=calls) if calls else _Said(rules.answer(question, policy, question.steps)))
         except NightdeskError as error:
-            results.append(("", error.what))
+            results.append(_Said(error=error.what))
         except (ValueError, KeyError, IndexError, RecursionError) as error:
             # One odd document must not cost the night; the runner counts it as failed, with this text.
-            results.append(("", f"{type(error).__name__}: {error}"[:300]))
+            results.append(_Said(error=f"{type(error).__name__}: {error}"[:300]))
     return results
 
 
@@ -129,16 +140,24 @@ class RulesAgent:
 
     async def ask(self, requests: Sequence[AgentRequest]) -> Sequence[AgentResponse]:
         """One response per request, in the order given."""
-        questions = [_Question(request.operation, request.context) for request in requests]
+        questions = [
+            _Question(request.operation, request.context, request.steps, bool(request.tools)) for request in requests
+        ]
         results = await anyio.to_thread.run_sync(self._work, questions, abandon_on_cancel=True)
         return [
-            AgentResponse(input_hash=request.input_hash, status="ok", text=text, stop_reason="end")
-            if not error
-            else AgentResponse(input_hash=request.input_hash, status="provider_error", error=error)
-            for request, (text, error) in zip(requests, results, strict=True)
+            AgentResponse(
+                input_hash=request.input_hash,
+                status="ok",
+                text=said.text,
+                stop_reason="tool_use" if said.calls else "end",
+                tool_calls=said.calls,
+            )
+            if not said.error
+            else AgentResponse(input_hash=request.input_hash, status="provider_error", error=said.error)
+            for request, said in zip(requests, results, strict=True)
         ]
 
-    def _work(self, questions: list[_Question]) -> list[tuple[str, str]]:
+    def _work(self, questions: list[_Question]) -> list[_Said]:
         with self._lock:
             in_process = self._workers == 0 or self._left_in_process > 0
             self._left_in_process -= len(questions)

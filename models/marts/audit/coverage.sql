@@ -4,7 +4,8 @@ with
 
 queues as (
     {% for operation in [
-        'extract_facts', 'reply_class', 'icp_fit', 'lead_quality', 'churn_revisit', 'meeting_brief'
+        'extract_facts', 'reply_class', 'icp_fit', 'lead_quality', 'churn_revisit', 'meeting_brief',
+        'account_deep_dive', 'contact_background'
     ] %}
     select
         operation,

@@ -53,6 +53,8 @@ final as (
             as churned_within_days,
         {{ policy_number('recall', 'meeting_brief.window_days', 'integer') }}
             as meeting_window_days,
+        {{ policy_number('research', 'contact_background.every_days', 'integer') }}
+            as contact_research_days,
         {{ policy_number('field_mapping', 'max_text_chars', 'integer') }}
             as max_text_chars
     from settings

@@ -34,7 +34,19 @@ select
     revisit_triggers.run_id as ai_churn_revisit_run_id,
     revisit_triggers.answered_at as ai_churn_revisit_answered_at,
     revisit_triggers.is_stale as ai_churn_revisit_is_stale,
-    churned_customers.churned_on
+    churned_customers.churned_on,
+
+    -- account deep dive
+    research.summary as ai_account_summary,
+    research.trigger as ai_account_trigger,
+    research.hypothesis as ai_account_hypothesis,
+    research.stakeholders as ai_account_stakeholders,
+    research.unknowns as ai_account_unknowns,
+    research_evidence.evidence_text as ai_account_research_evidence,
+    researched.as_of as ai_account_researched_date,
+    research.run_id as ai_account_deep_dive_run_id,
+    research.answered_at as ai_account_deep_dive_answered_at,
+    research.is_stale as ai_account_deep_dive_is_stale
 from {{ ref('accounts') }} as accounts
 left join {{ ref('icp_scores') }} as icp_scores
     on accounts.account_id = icp_scores.account_id
@@ -48,3 +60,11 @@ left join {{ ref('revisit_triggers') }} as revisit_triggers
     on accounts.account_id = revisit_triggers.account_id
 left join {{ ref('churned_customers') }} as churned_customers
     on accounts.account_id = churned_customers.account_id
+left join {{ ref('published_account_deep_dive') }} as research
+    on accounts.account_id = research.account_id
+left join {{ ref('stg_ledger__runs') }} as researched
+    on research.run_id = researched.run_id
+left join {{ ref('int_evidence_texts') }} as research_evidence
+    on
+        research_evidence.operation = 'account_deep_dive'
+        and research.account_id = research_evidence.record_id

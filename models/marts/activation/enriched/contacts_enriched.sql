@@ -66,7 +66,20 @@ final as (
         replies.document_date as ai_reply_date,
         replies.run_id as ai_reply_class_run_id,
         replies.answered_at as ai_reply_class_answered_at,
-        replies.is_stale as ai_reply_class_is_stale
+        replies.is_stale as ai_reply_class_is_stale,
+
+        -- contact background: what is not known is not shown
+        nullif(research.role, 'unknown') as ai_contact_role,
+        nullif(research.influence, 'unknown') as ai_contact_influence,
+        nullif(research.style, 'unknown') as ai_contact_style,
+        nullif(
+            concat_ws(chr(10), research.background, research.pains, research.moves), ''
+        ) as ai_contact_background,
+        research_evidence.evidence_text as ai_contact_background_evidence,
+        researched.as_of as ai_contact_researched_date,
+        research.run_id as ai_contact_background_run_id,
+        research.answered_at as ai_contact_background_answered_at,
+        research.is_stale as ai_contact_background_is_stale
     from {{ ref('contacts') }} as contacts
     left join {{ ref('lead_scores') }} as lead_scores
         on contacts.contact_id = lead_scores.contact_id
@@ -78,6 +91,14 @@ final as (
             and contacts.contact_id = gates.contact_id
     left join replies
         on contacts.contact_id = replies.contact_id
+    left join {{ ref('published_contact_background') }} as research
+        on contacts.contact_id = research.contact_id
+    left join {{ ref('stg_ledger__runs') }} as researched
+        on research.run_id = researched.run_id
+    left join {{ ref('int_evidence_texts') }} as research_evidence
+        on
+            research_evidence.operation = 'contact_background'
+            and research.contact_id = research_evidence.record_id
 
 )
 

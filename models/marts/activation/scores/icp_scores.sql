@@ -1,161 +1,36 @@
 -- One row per account with an answer: how well it fits, as a number. Levels come from the agent, points from the
 -- policy, and what fades with time is counted anew on every build.
-with
+select
+    -- ids
+    scores.account_id,
+    scores.answer_id,
+    scores.run_id,
 
-published as (
+    -- numerics
+    scores.score,
+    scores.tier,
+    scores.firmographic_points,
+    scores.signals_points,
+    scores.engagement_points,
+    scores.champion_points,
+    scores.confidence,
+    coalesce(evidence.citation_count, 0) as evidence_count,
 
-    select * from {{ ref('published_icp_fit') }}
+    -- text
+    scores.industry_fit,
+    scores.size_fit,
+    scores.region_fit,
+    scores.champion,
+    scores.reason,
+    evidence.evidence_text,
 
-),
+    -- booleans
+    scores.is_stale,
 
-weights as (
-
-    select
-        coalesce(max(weight) filter (where component = 'firmographic'), 0)
-            as firmographic_weight,
-        coalesce(max(weight) filter (where component = 'signals'), 0) as signals_weight,
-        coalesce(max(weight) filter (where component = 'engagement'), 0)
-            as engagement_weight,
-        coalesce(max(weight) filter (where component = 'champion'), 0)
-            as champion_weight
-    from {{ ref('stg_policy__weights') }}
-    where operation = 'icp_fit'
-
-),
-
-judged as (
-
-    select
-        published.account_id,
-        coalesce(
-            sum(levels.share) filter (
-                where levels.component in ('industry_fit', 'size_fit', 'region_fit')
-            ),
-            0
-        ) as firmographic_share,
-        coalesce(
-            sum(levels.share) filter (where levels.component = 'champion'), 0
-        ) as champion_share
-    from published
-    inner join {{ ref('stg_ledger__judgements') }} as judgements
-        on published.answer_id = judgements.answer_id
-    inner join {{ ref('stg_policy__levels') }} as levels
-        on
-            levels.operation = 'icp_fit'
-            and judgements.component = levels.component
-            and judgements.level = levels.level
-    group by published.account_id
-
-),
-
-numbers as (
-
-    select
-        icp_signals_full_at,
-        icp_engagement_full_at
-    from {{ ref('stg_policy__numbers') }}
-
-),
-
-components as (
-
-    select
-        published.account_id,
-        cast(
-            weights.firmographic_weight * coalesce(judged.firmographic_share, 0)
-            as decimal(9, 2)
-        ) as firmographic_points,
-        cast(
-            weights.signals_weight
-            * coalesce(
-                {{ clamp(
-                    'signals.signal_points / numbers.icp_signals_full_at', '0', '1'
-                ) }},
-                0
-            ) as decimal(9, 2)
-        ) as signals_points,
-        cast(
-            weights.engagement_weight
-            * coalesce(
-                {{ clamp(
-                    'signals.engagement_points / numbers.icp_engagement_full_at', '0', '1'
-                ) }},
-                0
-            ) as decimal(9, 2)
-        ) as engagement_points,
-        cast(
-            weights.champion_weight * coalesce(judged.champion_share, 0)
-            as decimal(9, 2)
-        ) as champion_points
-    from published
-    cross join weights
-    cross join numbers
-    left join judged
-        on published.account_id = judged.account_id
-    left join {{ ref('account_signals') }} as signals
-        on published.account_id = signals.account_id
-
-),
-
-scored as (
-
-    select
-        *,
-        cast(
-            round(
-                firmographic_points
-                + signals_points
-                + engagement_points
-                + champion_points
-            ) as integer
-        ) as score
-    from components
-
-),
-
-final as (
-
-    select
-        -- ids
-        scored.account_id,
-        published.answer_id,
-        published.run_id,
-
-        -- numerics
-        scored.score,
-        (
-            select max_by(tiers.tier, tiers.min_score)
-            from {{ ref('stg_policy__tiers') }} as tiers
-            where tiers.min_score <= scored.score
-        ) as tier,
-        scored.firmographic_points,
-        scored.signals_points,
-        scored.engagement_points,
-        scored.champion_points,
-        published.confidence,
-        coalesce(evidence.citation_count, 0) as evidence_count,
-
-        -- text
-        published.industry_fit,
-        published.size_fit,
-        published.region_fit,
-        published.champion,
-        published.reason,
-        evidence.evidence_text,
-
-        -- booleans
-        published.is_stale,
-
-        -- timestamps
-        published.answered_at
-    from scored
-    inner join published
-        on scored.account_id = published.account_id
-    left join {{ ref('int_evidence_texts') }} as evidence
-        on
-            evidence.operation = 'icp_fit'
-            and scored.account_id = evidence.record_id
-
-)
-
-select * from final
+    -- timestamps
+    scores.answered_at
+from {{ ref('int_icp_scores') }} as scores
+left join {{ ref('int_evidence_texts') }} as evidence
+    on
+        evidence.operation = 'icp_fit'
+        and scores.account_id = evidence.record_id

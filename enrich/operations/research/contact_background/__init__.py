@@ -1,0 +1,1 @@
+"""One operation: operation.yml (data), prompt.md (for language models), output.py (the answer)."""
