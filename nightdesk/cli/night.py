@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+# As in the settings, whose import takes half a second; a test holds both equal.
+AgentName = Literal["rules", "claude", "claude_batch", "recorded"]
 SUMMARY_OUTPUT = typer.Option("--output", help="text or json.")
 
 
@@ -162,7 +164,10 @@ def demo(
 
 
 def evaluate(
-    contacts: Annotated[int, typer.Option(min=100, help="Size of the sample company that is judged.")] = 2000,
+    contacts: Annotated[
+        int | None,
+        typer.Option(min=100, help="Size of the sample company; 2,000, or 120 for an agent that costs money."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="A seed nobody tuned on.")] = 31415,
     folder: Annotated[Path, typer.Option(help="Where the evaluation keeps its data and its report.")] = Path(
         "data/eval"
@@ -170,6 +175,22 @@ def evaluate(
     reuse: Annotated[Path | None, typer.Option(help="Judge this finished data directory (data/demo) instead.")] = None,
     tokens: Annotated[
         bool, typer.Option("--tokens", help="What it costs instead: three nights against agents on raw records.")
+    ] = False,
+    agent: Annotated[AgentName | None, typer.Option(help="Who is judged; otherwise the agent of the settings.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0.01, help="Most dollars an agent that costs money may spend; 5 when left out.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be asked and its price; ask nothing.")
+    ] = False,
+    recording: Annotated[
+        Path | None, typer.Option(help="Keep what the agent says in this file, or play it back (`--agent recorded`).")
+    ] = None,
+    keep_as: Annotated[
+        str | None, typer.Option(help="Also keep the numbers under this name in docs/evaluation-history.jsonl.")
+    ] = None,
+    fail_on_regression: Annotated[
+        bool, typer.Option("--fail-on-regression", help="Exit with 9 when a number is worse beyond noise.")
     ] = False,
 ) -> None:
     """How good the agent is: precision, recall and ranking against the sample company's truth."""
@@ -181,12 +202,22 @@ def evaluate(
         if reuse is not None:
             arms_night.reuse(console(), data_dir=reuse, folder=folder)
         else:
-            arms_night.run(console(), contacts=contacts, seed=seed, folder=folder)
+            arms_night.run(console(), contacts=contacts or 2000, seed=seed, folder=folder)
         return
-    from sandbox.evaluation.report import reuse as judge
-    from sandbox.evaluation.report import run
+    from decimal import Decimal
 
+    from sandbox.evaluation.report import Asked, run
+    from sandbox.evaluation.report import reuse as judge
+
+    asked = Asked(
+        agent=agent,
+        budget_usd=None if budget is None else Decimal(str(budget)),
+        recording=recording,
+        estimate_only=dry_run,
+        release=keep_as,
+        fail_on_regression=fail_on_regression,
+    )
     if reuse is not None:
-        judge(console(), data_dir=reuse, folder=folder)
+        judge(console(), data_dir=reuse, folder=folder, asked=asked)
     else:
-        run(console(), contacts=contacts, seed=seed, folder=folder)
+        run(console(), contacts=contacts, seed=seed, folder=folder, asked=asked)

@@ -209,6 +209,8 @@ SHOWN_OVER_TIME = (
     "lead_auc",
     "trigger_recall",
     "brief_coverage",
+    "replaced_right",
+    "faithful_briefs",
 )
 
 
@@ -219,7 +221,11 @@ def over_time(history: Sequence[Mapping[str, Any]]) -> str:
     if len(history) < 2:
         return ""
     rows = [
-        {"run": f"{index}. {entry['version'][:6]}", "number": name.replace("_", " "), "value": entry["numbers"][name]}
+        {
+            "run": f"{index}. {entry.get('release') or entry['version'][:6]}",
+            "number": name.replace("_", " "),
+            "value": entry["numbers"][name],
+        }
         for index, entry in enumerate(history[-20:], start=1)
         for name in SHOWN_OVER_TIME
         if entry["numbers"].get(name) is not None

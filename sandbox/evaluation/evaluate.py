@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -18,6 +21,7 @@ from sandbox.evaluation import (
     facts_staged,
     fit,
     hostile,
+    matching,
     ranking,
     replies,
     results,
@@ -63,10 +67,17 @@ def evaluate(
         readings = facts.read(connection)
         found = facts.judge(readings)
         within = read_policy.recall.churn_revisit.churned_within_days
+        said = replies.read(connection)
+        finished = evaluate_sections.Finished(connection, read_policy, data_dir, subject, readings, resamples)
         report = results.Report(
             subject=subject,
+            company=company(readings, said),
+            items={
+                "facts_recall": hits(readings, finished.matching),
+                "replies_accuracy": "".join("01"[reply.truth == reply.said] for reply in said),
+            },
             facts=found,
-            replies=replies.judge(replies.read(connection), replies.classes(read_policy)),
+            replies=replies.judge(said, replies.classes(read_policy)),
             ranking=ranking.judge(
                 ranking.read(connection, list(weights), subject.as_of), weights, subject.as_of, resamples=resamples
             ),
@@ -74,11 +85,26 @@ def evaluate(
             triggers=triggers.judge(triggers.read(connection, subject.as_of, within)),
             briefs=briefs.judge(briefs.read(connection)),
             hostile=hostile.judge(hostile.read(connection), read_policy),
-            sections=evaluate_sections.judge(
-                evaluate_sections.Finished(connection, read_policy, data_dir, subject, readings, resamples)
-            ),
+            sections=evaluate_sections.judge(finished),
         )
     return report.model_copy(update={"goals": goals(report)})
+
+
+def company(readings: facts.Readings, said: Sequence[replies.Reply]) -> str:
+    """Twelve hex digits over all that was planted: remarks with their words, and the classes of replies."""
+    planted = sorted((fact.document_id, fact.predicate, fact.value, fact.quote) for fact in readings.planted)
+    classes = sorted((reply.document_id, reply.truth) for reply in said)
+    return hashlib.sha256(json.dumps([planted, classes]).encode()).hexdigest()[:12]
+
+
+def hits(readings: facts.Readings, compared: matching.Matching) -> str:
+    """One character per planted remark outside hostile documents, 1 where it was read; ordered by what was planted."""
+    hit = {pair.planted.id for pair in compared.matched}
+    ordered = sorted(
+        (fact for fact in readings.planted if fact.document_id not in readings.hostile),
+        key=lambda fact: (fact.document_id, fact.predicate, fact.value, fact.quote),
+    )
+    return "".join("01"[fact.id in hit] for fact in ordered)
 
 
 def reading_only(

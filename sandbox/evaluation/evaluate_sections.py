@@ -56,11 +56,9 @@ class Finished:
     @cached_property
     def matching(self) -> matching.Matching:
         """Planted and found facts, paired one to one; documents with hostile messages are left out."""
-        apart = self.readings.hostile
-        return matching.match(
-            (fact for fact in self.readings.planted if fact.document_id not in apart),
-            (fact for fact in self.readings.found if fact.document_id not in apart),
-        )
+        from sandbox.evaluation import facts
+
+        return facts.compare(self.readings)
 
     @cached_property
     def has_raw(self) -> bool:
@@ -76,10 +74,10 @@ class SectionModule(Protocol):
         ...
 
 
-def judge(night: Finished, names: Sequence[str] = SECTIONS) -> tuple[results.Section, ...]:
-    """All sections that have something to say, in their order."""
+def judge(night: Finished, names: Sequence[str] | None = None) -> tuple[results.Section, ...]:
+    """All sections that have something to say, in their order: those of `SECTIONS`, or those named."""
     found: list[results.Section] = []
-    for name in names:
+    for name in SECTIONS if names is None else names:
         module = cast("SectionModule", import_module(f"sandbox.evaluation.{name}"))
         made = module.section(night)
         if made is not None:

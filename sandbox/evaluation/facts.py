@@ -159,6 +159,12 @@ def read(connection: duckdb.DuckDBPyConnection) -> Readings:
     )
 
 
+def compare(readings: Readings) -> Matching:
+    """Planted and found facts, paired one to one; hostile documents and denials read as denials are left out."""
+    found, _ = _without_denials(readings.found, readings.traps)
+    return matching.match(_apart(readings.planted, readings.hostile)[0], _apart(found, readings.hostile)[0])
+
+
 def judge(readings: Readings) -> results.Facts:
     """Compare both sides. Documents with a hostile message are judged apart and count nowhere else."""
     all_found, denials = _without_denials(readings.found, readings.traps)

@@ -7,6 +7,8 @@ import shutil
 import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -47,8 +49,11 @@ def run(
     progress: Progress,
     operations: Sequence[str] | None = None,
     stage: Callable[[GeneratedCompany], GeneratedCompany] | None = None,
+    agent: settings.AgentName | None = None,
+    recording: Path | None = None,
+    budget_usd: Decimal | None = None,
 ) -> Night:
-    """Make a company in `data_dir` and run a night on it with the agent of the settings.
+    """Make a company in `data_dir` and run a night on it.
 
     Args:
         project_folder: Folder of `dbt_project.yml`.
@@ -59,6 +64,9 @@ def run(
         progress: Told what is happening.
         operations: Only these, without scores and plan; the whole night when None.
         stage: Changes the company before it goes into its CRM.
+        agent: Who answers; the agent of the settings when None.
+        recording: With the agent `recorded`, what is played back; with another, where what it says is kept.
+        budget_usd: The night costs no more than this, whatever the policy allows.
 
     Raises:
         NightdeskError: `data_dir` holds something else, or a step of the night failed.
@@ -67,7 +75,11 @@ def run(
 
     _clear(data_dir)
     port = _free_port()
-    read = _settings(project_folder, data_dir, port)
+    read = asked_of(project_folder, data_dir, agent, port)
+    if recording is not None and read.agent == "recorded":
+        _played_back(recording, read.recordings)
+    elif recording is not None:
+        read = read.model_copy(update={"record": True})
     progress("company", f"{contacts:,} contacts, seed {seed}, {phrases} phrases")
     made = company.generate(contacts=contacts, seed=seed, as_of=sample.TODAY, phrases=phrases)
     if stage is not None:
@@ -75,7 +87,7 @@ def run(
     company.write(made, read.sandbox)
     # The sandbox serves from the folder of its settings, in a process of its own.
     with _environment(_FOLDER_VARIABLE, str(data_dir)), sample.served(read.sandbox, port):
-        project = prepare.project(project_folder, read, system_clock)
+        project = held_to(prepare.project(project_folder, read, system_clock), budget_usd)
         demo.set_up_properties(project)
         night = refresh(
             project,
@@ -92,7 +104,33 @@ def run(
             Dbt(project_folder, data_dir, read.as_of).build(
                 extra=["--select", *_READING_MODELS, "--indirect-selection", "empty"]
             )
+    if recording is not None and read.record:
+        shutil.copyfile(read.recordings, recording)
     return night
+
+
+def held_to(project: Project, budget_usd: Decimal | None) -> Project:
+    """The project with a policy that lets a night, and each operation of it, cost no more than this."""
+    if budget_usd is None:
+        return project
+    budget = project.policy.budget
+    capped = budget.model_copy(
+        update={
+            "night_usd": min(budget.night_usd, budget_usd),
+            "operation_usd": {name: min(usd, budget_usd) for name, usd in budget.operation_usd.items()},
+        }
+    )
+    return replace(project, policy=replace(project.policy, budget=capped))
+
+
+def _played_back(recording: Path, place: Path) -> None:
+    if not recording.is_file():
+        raise NightdeskError(
+            "There is no recording to play back",
+            where=str(recording),
+            todo="Make one: `--agent claude --recording FILE`.",
+        )
+    shutil.copyfile(recording, place)
 
 
 def again(project_folder: Path, data_dir: Path, *, progress: Progress) -> Night:
@@ -102,7 +140,7 @@ def again(project_folder: Path, data_dir: Path, *, progress: Progress) -> Night:
         NightdeskError: A step of the night failed.
     """
     port = _free_port()
-    read = _settings(project_folder, data_dir, port)
+    read = asked_of(project_folder, data_dir, None, port)
     with _environment(_FOLDER_VARIABLE, str(data_dir)), sample.served(read.sandbox, port):
         project = prepare.project(project_folder, read, system_clock)
         return refresh(project, agent=agents.make(project), clock=system_clock, progress=progress)
@@ -138,7 +176,7 @@ def proving(
     _clear(data_dir)
     ground = claim(data_dir)
     port = _free_port()
-    read = _settings(project_folder, data_dir, port)
+    read = asked_of(project_folder, data_dir, None, port)
     progress("company", f"{contacts:,} contacts, seed {seed}{'' if hostile else ', without hostile words'}")
     made = company.generate(contacts=contacts, seed=seed, as_of=sample.TODAY, hostile=hostile)
     company.write(made, read.sandbox)
@@ -152,7 +190,8 @@ def proving(
     return nights
 
 
-def _settings(project_folder: Path, data_dir: Path, port: int) -> settings.Settings:
+def asked_of(project_folder: Path, data_dir: Path, agent: settings.AgentName | None, port: int) -> settings.Settings:
+    """Settings of a night on this folder with that agent; with that of the project's own settings when None."""
     own = settings.read(project_folder)
     return settings.Settings(
         _env_file=None,  # pyright: ignore[reportCallIssue]
@@ -161,7 +200,7 @@ def _settings(project_folder: Path, data_dir: Path, port: int) -> settings.Setti
         hubspot_url=f"http://127.0.0.1:{port}",
         hubspot_token=sample.TOKEN,  # pyright: ignore[reportArgumentType]
         as_of=sample.TODAY,
-        agent=own.agent,
+        agent=agent or own.agent,
     )
 
 

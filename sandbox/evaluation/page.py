@@ -14,12 +14,15 @@ ERRORS_SHOWN = 4  # of each kind; all of them are in report.json
 TEMPLATE = Path(__file__).parent / "page.html.j2"
 
 
-def render(report: results.Report, comparable: Sequence[Mapping[str, Any]]) -> str:
+def render(
+    report: results.Report, comparable: Sequence[Mapping[str, Any]], comparisons: Sequence[history.Comparison] = ()
+) -> str:
     """The whole page.
 
     Args:
         report: What to show.
         comparable: Lines of the history for the same agent and company, this one last.
+        comparisons: This evaluation beside earlier ones.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -28,7 +31,6 @@ def render(report: results.Report, comparable: Sequence[Mapping[str, Any]]) -> s
     environment.filters["percent"] = terminal.percent
     environment.filters["number"] = terminal.number
     environment.filters["drawn"] = Markup  # of a section's own charts, as below
-    before = comparable[-2] if len(comparable) > 1 else None
     costly = _costly(report.facts)
     confused = Counter((error.planted, error.found) for error in report.replies.errors)
     drawn = {
@@ -43,8 +45,7 @@ def render(report: results.Report, comparable: Sequence[Mapping[str, Any]]) -> s
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         report=report,
         version=history.version(report.subject),
-        before=before,
-        changes=history.changes(before, report),
+        comparisons=comparisons,
         worst=terminal.worst_predicates(report.facts),
         fact_errors=_first(
             sorted(

@@ -284,8 +284,8 @@ class Drawing(Result):
 class Measured(Result):
     """A number of a section that the history keeps and compares.
 
-    `n` is what it counts over, `interval` is 95 %. A later value is worse beyond noise when it lies on the worse side of
-    the interval, or, where there is none, further off than `tolerance`.
+    `n` is what it counts over, `interval` is 95 %. A later value is worse beyond noise when it lies on the worse side
+    of the interval, or, where there is none, further off than `tolerance`.
     """
 
     value: float | None
@@ -308,7 +308,11 @@ class Section(Result):
 
 
 class Report(Result):
-    """A whole evaluation."""
+    """A whole evaluation.
+
+    `company` is a hash of what was planted: the same for the same company. `items` holds, per key number, one character
+    per remark or reply in a fixed order, 1 where it was read right, so that two evaluations can be paired.
+    """
 
     subject: Subject
     facts: Facts
@@ -321,6 +325,8 @@ class Report(Result):
     wordings: tuple[Wording, ...] = ()
     sections: tuple[Section, ...] = ()
     goals: tuple[Goal, ...] = ()
+    company: str = ""
+    items: dict[str, str] = {}
 
 
 def at_least(name: str, reached: float | None, goal: float) -> Goal:

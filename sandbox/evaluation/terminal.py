@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
@@ -42,9 +42,9 @@ def worst_predicates(found: results.Facts) -> list[results.PredicateScore]:
     return sorted(rated, key=lambda line: (line.f1 or 0.0, line.name))[:WORST]
 
 
-def parts(report: results.Report, before: Mapping[str, Any] | None) -> Iterator[RenderableType]:
+def parts(report: results.Report, comparisons: Sequence[history.Comparison] = ()) -> Iterator[RenderableType]:
     """Everything to print, in order."""
-    yield _head(report, before)
+    yield _head(report, comparisons)
     yield _facts(report.facts)
     yield _reading(report)
     yield _replies(report.replies)
@@ -65,7 +65,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _head(report: results.Report, before: Mapping[str, Any] | None) -> RenderableType:
+def _head(report: results.Report, comparisons: Sequence[history.Comparison]) -> RenderableType:
     subject = report.subject
     who = subject.agent if subject.model is None else f"{subject.agent} ({subject.model})"
     seed = f", seed {subject.seed}" if subject.seed is not None else ""
@@ -84,19 +84,17 @@ def _head(report: results.Report, before: Mapping[str, Any] | None) -> Renderabl
         _title("What was promised"),
         goals,
     ]
-    moved = history.changes(before, report)
-    if before is not None:
+    for comparison in comparisons:
         lines.append(Text())
-        since = f"Since {before['evaluated_at']} (version {before['version']})"
-        if not moved:
-            lines.append(Text(f"{since}: nothing moved by {history.NOTABLE:.2f} or more"))
-        else:
-            lines.append(_title(since))
-            table = _table("", "before", "now", "")
-            for change in moved:
-                mark = Text("WORSE", style="bold red") if change.is_worse else Text("better", style="green")
-                table.add_row(change.name.replace("_", " "), f"{change.before:.3f}", f"{change.after:.3f}", mark)
-            lines.append(table)
+        if not comparison.changes:
+            lines.append(Text(f"{comparison.title}: nothing moved by {history.NOTABLE:.2f} or more"))
+            continue
+        table = _table(comparison.title, "before", "now", "", "")
+        for change in comparison.changes:
+            mark = Text("WORSE", style="bold red") if change.is_worse else Text("better", style="green")
+            doubt = Text(change.why if change.is_beyond_noise else f"{change.why}: may be chance", style="dim")
+            table.add_row(change.name.replace("_", " "), f"{change.before:.3f}", f"{change.after:.3f}", mark, doubt)
+        lines.append(table)
     return Group(*lines)
 
 

@@ -14,7 +14,7 @@ from nightdesk import ledger
 from nightdesk import policy as policies
 from nightdesk.errors import NightdeskError
 from sandbox.company import truth as truths
-from sandbox.evaluation import history, report, results
+from sandbox.evaluation import evaluate_sections, history, report, results
 from sandbox.evaluation.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -166,6 +166,12 @@ def the_ledger(path: Path) -> None:
         connection.execute(
             "insert into sentences values ('b1', 'they_said', 0, 'They froze every purchase until July.')"
         )
+
+
+@pytest.fixture(autouse=True)
+def only_sections_that_need_no_whole_night(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The night made by hand has no raw load and no queues; tests/e2e judges all sections on a real one."""
+    monkeypatch.setattr(evaluate_sections, "SECTIONS", ("facts_long", "facts_replaced", "ranking_calibration"))
 
 
 @pytest.fixture
