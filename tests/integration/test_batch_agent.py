@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from anthropic.types.messages.batch_create_params import BatchCreateParams
@@ -19,10 +20,13 @@ from starlette.responses import JSONResponse, Response
 from enrich.agents.batch import ClaudeBatchAgent
 from enrich.agents.batch_journal import Journal, open_calls
 from enrich.agents.claude import ClaudeAgent
-from enrich.agents.protocol import Agent, HasRemarks, Tool, WebPage
+from enrich.agents.protocol import Agent, AgentRequest, HasRemarks, Tool, WebPage
+from enrich.answer import CheckedAnswer
 from enrich.budget import NightBudget
 from enrich.calls import ToolResult
+from enrich.hashing import sha256_hex
 from enrich.runner import DrainReport, Limits
+from enrich.runner_queue import QueueRow
 from enrich.runner_task import Task
 from nightdesk.errors import NightdeskError
 from nightdesk.policy.models import ClaudeBudget
@@ -343,8 +347,6 @@ def test_answers_to_questions_that_nobody_asks_any_more_are_booked_and_kept(nigh
 
 
 def test_a_batch_of_which_nothing_is_due_is_collected_for_its_cost(night: Night) -> None:
-    import anyio
-
     fill(night, 3)
     night.api.looks = 10**6
     with pytest.raises(NightdeskError):
@@ -434,11 +436,14 @@ def test_a_loop_takes_a_batch_per_step(night: Night) -> None:
         return message(body, json.dumps({"level": "influencer", "quote": shown.split()[0]}))
 
     night.api.say = say
-    looped = replace(
-        batch_task(),
-        toolbox=lambda connection, row: Box(),
-        check_steps=lambda text, context, record_id, shown: check(text, context, record_id),
-    )
+
+    def check_steps(text: str, context: str, record_id: str, shown: object) -> CheckedAnswer:
+        return check(text, context, record_id)
+
+    def open_box(connection: object, row: object) -> Box:
+        return Box()
+
+    looped = replace(batch_task(), toolbox=open_box, check_steps=check_steps)
     night.last = night.agent()
     report = night.desk.drain(
         night.last,  # pyright: ignore[reportArgumentType]
@@ -506,7 +511,74 @@ def test_over_budget_records_are_left_and_the_rest_is_sent(night: Night) -> None
     assert report.cost_usd <= one * 3
 
 
-def _queue_row() -> Any:
-    from enrich.runner_queue import QueueRow
+def _queue_row(number: int = 1) -> QueueRow:
+    return QueueRow(
+        "contact", f"hubspot:contact:{number}", f"Word{number} of a context", "c", sha256_hex(str(number)), 0
+    )
 
-    return QueueRow("contact", "hubspot:contact:1", "Word1 of a context", "c", "k", 0)
+
+def requests_of(count: int) -> list[AgentRequest]:
+    opened = [batch_task().open(_queue_row(number), None) for number in range(count)]  # pyright: ignore[reportArgumentType]
+    return [question.pending()[0] for question in opened]
+
+
+def test_results_that_nobody_spooled_are_read_again_and_not_paid_again(night: Night) -> None:
+    """A full disk between the answer and the spool."""
+
+    async def ask_and_lose() -> int:
+        agent = night.agent()
+        await agent.prepare(OPERATION)
+        answered = await agent.ask(requests_of(3))
+        await agent.aclose()
+        return sum(response.status == "ok" for response in answered)
+
+    assert [anyio.run(ask_and_lose) for _ in range(2)] == [3, 3]
+    assert night.statuses() == ["ended"]
+    assert night.api.creates == 1
+
+
+def test_leftovers_are_booked_once_whenever_the_process_dies(night: Night) -> None:
+    fill(night, 4)
+    night.api.looks = 10**6
+    with pytest.raises(NightdeskError):
+        night.drain(longest_wait_hours=1)
+    night.api.looks = 1
+
+    def dying(reached: str) -> None:
+        if reached == "leftovers":
+            raise KeyboardInterrupt
+
+    agent = night.agent()
+    agent._checkpoint = dying  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(KeyboardInterrupt):
+        anyio.run(agent.collect, OPERATION)
+    assert night.statuses() == ["ended"]
+    anyio.run(night.agent().collect, OPERATION)
+    assert night.statuses() == ["collected"]
+    write_warehouse(night.desk.warehouse, [])
+    night.drain("run-2")
+    night.drain("run-3")
+    booked = night.desk.rows("select count(*), count(distinct input_hash) from attempts where cost_usd > 0")
+    assert booked == [(4, 4)]
+
+
+def test_a_second_ask_of_the_same_drain_finds_what_the_first_one_read(night: Night) -> None:
+    """Money that runs short cuts a queue into several asks."""
+    fill(night, 4)
+    night.api.looks = 10**6
+    with pytest.raises(NightdeskError):
+        night.drain(longest_wait_hours=1)
+    night.api.looks = 1
+    keys = list(Journal(night.journal).batches[0].calls)
+
+    async def ask_twice() -> list[str]:
+        agent = night.agent()
+        await agent.prepare(OPERATION)
+        requests = [replace(request, input_hash=key) for request, key in zip(requests_of(4), keys, strict=True)]
+        answered = [*await agent.ask(requests[:1]), *await agent.ask(requests[1:3])]
+        await agent.aclose()
+        return [response.status for response in answered]
+
+    assert anyio.run(ask_twice) == ["ok"] * 3
+    assert night.api.creates == 1
+    assert set(night.api.charged.values()) == {1}
