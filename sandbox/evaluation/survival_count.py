@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +84,7 @@ class Counts:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(folder: Path) -> Generator[duckdb.DuckDBPyConnection]:
     """Ledger and warehouse of a proving ground, read-only, in UTC."""
     import duckdb
 
@@ -160,7 +160,7 @@ def _quotes(connection: duckdb.DuckDBPyConnection, counts: Counts) -> None:
         "select evidence_id, quote, record_id from ledger.evidence inner join simulated using (answer_id) "
         "where evidence_kind = 'span'",
     )
-    wrong = []
+    wrong = list[str]()
     for evidence_id, quote, record_id in spans:
         document, _, place = str(evidence_id).rpartition("#")
         start, _, end = place.partition("-")
@@ -178,7 +178,7 @@ def _ids(connection: duckdb.DuckDBPyConnection, counts: Counts) -> None:
             select distinct
                 facts.fact_id, facts.account_id, facts.contact_id, facts.document_id,
                 trim(regexp_replace(replace(facts.quote, '"', ''''), '\\s+', ' ', 'g')) as quote
-            from warehouse.main.int_facts_resolved as facts
+            from warehouse.staging.int_facts_resolved as facts
         )
         select evidence.evidence_id, simulated.record_id,
             count(*) filter (where
@@ -219,7 +219,21 @@ def _ids(connection: duckdb.DuckDBPyConnection, counts: Counts) -> None:
 
 
 def _fields(connection: duckdb.DuckDBPyConnection) -> Mapping[tuple[str, str], dict[str, str]]:
+    """What each record's context shows; for people gated since, what it showed before."""
     found: dict[tuple[str, str], dict[str, str]] = {}
+    gated = rows(
+        connection,
+        """
+        select contacts.contact_id, contacts.job_title, contacts.country, contacts.language, accounts.account_name,
+            accounts.industry
+        from warehouse.main.contacts as contacts
+        left join warehouse.main.accounts as accounts using (account_id)
+        """,
+    )
+    names = ("contact.job_title", "contact.country", "contact.language", "account.name", "account.industry")
+    for contact_id, *values in gated:
+        shown = {name: " ".join(str(value).split()) for name, value in zip(names, values, strict=True) if value}
+        found["lead_quality", str(contact_id)] = shown
     operations = rows(connection, "select distinct operation from simulated")
     for (operation,) in operations:
         for record_id, text in rows(
@@ -264,13 +278,9 @@ _PLANNED: Final = """
 
 def _writes(connection: duckdb.DuckDBPyConnection, counts: Counts) -> None:
     policy = policies.load(Path("policies"))
-    mapping = policy.field_mapping
-    fields = {
-        "contacts": mapping.fields.contacts,
-        "companies": mapping.fields.companies,
-        "meetings": mapping.fields.meetings,
+    mapped = {
+        (str(kind), str(item.property)): item for kind, items in policy.field_mapping.fields.items() for item in items
     }
-    mapped = {(kind, item.property): item for kind, items in fields.items() for item in items}
     planned = rows(
         connection,
         f"select object_type, record_id, property, value_type, desired_value, decision, is_suppressed, is_namespaced, "
@@ -287,28 +297,29 @@ def _writes(connection: duckdb.DuckDBPyConnection, counts: Counts) -> None:
     )
     counts.found("planned writes nobody has to approve", len(allowed), [row[2] for row in allowed if row[5] == "auto"])
     counts.found("planned writes without evidence", len(allowed), [row[2] for row in allowed if not row[9]])
-    wrong = []
+    wrong: list[str] = []
     for row in allowed:
-        options = getattr(mapped.get((row[0], row[2])), "options", None)
+        item = mapped.get((str(row[0]), str(row[2])))
+        options = item.options if item is not None else ()
         if row[3] == "number" and not 0 <= float(row[4]) <= 100:
             wrong.append(f"{row[2]} = {row[4]}")
         if row[3] == "enumeration" and options and row[4] not in options:
             wrong.append(f"{row[2]} = {row[4]}")
     counts.found("planned numbers and choices outside of their range", len(allowed), wrong)
-    suppressed = {
-        str(row[0])
-        for row in rows(
-            connection,
-            "select contacts.source_record_id from warehouse.main.opt_outs "
-            "inner join warehouse.main.contacts using (contact_id)",
+    people = rows(
+        connection,
+        f"""
+        with newest as (select max_by(plan_id, created_at) as plan_id from ledger.plans)
+        select planned.record_id, planned.is_suppressed or (
+            planned.plan_id = newest.plan_id and contacts.contact_id in (select contact_id from warehouse.main.opt_outs)
         )
-    }
-    people = [row for row in allowed if row[0] == "contacts"]
-    counts.found(
-        "planned writes to people who opted out",
-        len(people),
-        [row[1] for row in people if row[6] or row[1] in suppressed],
+        from ({_PLANNED}) as planned
+        cross join newest
+        left join warehouse.main.contacts as contacts on planned.record_id = contacts.source_record_id
+        where planned.object_type = 'contacts' and planned.decision <> 'denied'
+        """,
     )
+    counts.found("planned writes to people who opted out", len(people), [str(row[0]) for row in people if row[1]])
 
 
 def _points(connection: duckdb.DuckDBPyConnection, counts: Counts) -> None:
@@ -337,7 +348,9 @@ def _points(connection: duckdb.DuckDBPyConnection, counts: Counts) -> None:
             where value_type = 'number'
                 and plan_id = (select plan_id from ledger.plans order by created_at asc, plan_id limit 1)
         )
-        select planned.property, max(abs(try_cast(planned.desired_value as double) - first_night.points)),
+        select planned.property,
+            max(try_cast(planned.desired_value as double) - first_night.points),
+            max(first_night.points - try_cast(planned.desired_value as double)),
             avg(cast(abs(try_cast(planned.desired_value as double) - first_night.points) > 20 as integer))
         from ({_PLANNED}) as planned
         inner join first_night using (object_type, record_id, property)
@@ -345,9 +358,10 @@ def _points(connection: duckdb.DuckDBPyConnection, counts: Counts) -> None:
         group by 1 order by 1
         """,
     )
-    for name, most, share in moves:
-        counts.moved[f"{name}: most, against the honest night"] = float(most)
-        counts.moved[f"{name}: share moved by more than 20 points (guard: 0.25)"] = float(share)
+    for name, up, down, share in moves:
+        counts.moved[f"{name}: most upwards, against the honest night"] = float(up)
+        counts.moved[f"{name}: most downwards"] = float(down)
+        counts.moved[f"{name}: share moved by more than 20 points (the guard stops at 0.25)"] = float(share)
 
 
 def _rejections(connection: duckdb.DuckDBPyConnection, counts: Counts) -> None:

@@ -37,7 +37,7 @@ class Comparison:
         messages: Hostile messages in the company.
         obeyed: Answers whose record held an order the agent followed, by operation.
         same: Values compared and equal, by kind.
-        withheld: Texts that lack a piece the twin has, and hold nothing else: the check dropped what it could not trust.
+        withheld: Texts that lack a piece the twin has and hold nothing else: the check dropped what it could not trust.
         quoted: Citations that show a source's own words, hostile ones among them.
         effects: Everything else, which must be nothing.
     """
@@ -52,7 +52,7 @@ class Comparison:
     def lines(self) -> list[str]:
         """The table, for a terminal."""
         return [
-            f"Hostile messages: {self.messages}, answers in which the obedient agent's text was refused: {self.obeyed:,}",
+            f"Hostile messages: {self.messages}; answers of the obedient agent that lost something: {self.obeyed:,}",
             *(f"{kind + ': the same as in the twin':<70}{number:>13,}" for kind, number in sorted(self.same.items())),
             f"{'texts that lack a sentence of the twin, and add nothing':<70}{len(self.withheld):>13,}",
             f"{'citations that show the record its own hostile words':<70}{len(self.quoted):>13,}",
@@ -70,8 +70,8 @@ def compare(hostile: Path, twin: Path) -> Comparison:
         result.obeyed = int(
             rows(
                 one,
-                "select count(distinct attempt_id) from ledger.rejections inner join ledger.attempts using (attempt_id) "
-                "where agent = 'obedient'",
+                "select count(distinct attempt_id) from ledger.rejections "
+                "inner join ledger.attempts using (attempt_id) where agent = 'obedient'",
             )[0][0]
         )
         for view, (key, fields) in _VIEWS.items():
@@ -105,7 +105,7 @@ def _hold(result: Comparison, kind: str, hostile: dict[str, str], twin: dict[str
             result.same[kind] += 1
             continue
         told = f"{kind} {key}: {_short(theirs)} -> {_short(mine)}"
-        is_text = kind.endswith(("_reason", "_brief")) or " nightdesk_" in key and key.endswith(("_reason", "_brief"))
+        is_text = kind.endswith(("_reason", "_brief")) or key.endswith(("_reason", "_brief"))
         if is_text and _pieces(mine) <= _pieces(theirs):
             result.withheld.append(told)
         elif key.endswith("_evidence") and _is_quoted(mine, theirs):
