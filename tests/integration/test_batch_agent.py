@@ -286,12 +286,20 @@ def timed_out(status: int = 504) -> Response:
     return JSONResponse({"type": "error", "error": {"type": "timeout_error", "message": "slow"}}, status_code=status)
 
 
-def test_a_creation_without_an_answer_is_looked_for_and_not_sent_again(night: Night) -> None:
+def test_a_creation_without_an_answer_is_looked_for_and_not_sent_again(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Among batches of others, page by page, and with a provider whose clock is behind ours."""
+    from enrich.agents import batch_provider
+
+    monkeypatch.setattr(batch_provider, "_PAGE", 2)
     fill(night, 5)
-    night.api.on_create = lambda number: (True, timed_out()) if number == 1 else None
-    foreign: list[dict[str, Any]] = [{"custom_id": f"other-{number}", "params": {}} for number in range(5)]
-    night.api.make(foreign)
+    night.api.clock = lambda: night.clock() - timedelta(minutes=5)
+    for other in range(5):
+        foreign: list[dict[str, Any]] = [{"custom_id": f"other-{other}-{number}", "params": {}} for number in range(5)]
+        night.api.make(foreign)
     night.api.outcome = lambda key, body: {"type": "canceled"} if key.startswith("other") else None
+    night.api.on_create = lambda number: (True, timed_out()) if number == 1 else None
     report = night.drain()
     assert report.counts["enriched"] == 5
     assert night.api.creates == 1
