@@ -23,6 +23,7 @@ from enrich.words import COMMON_OPENERS, KNOWN_ACRONYMS
 EvidenceKind = Literal["fact", "field", "span"]
 
 MAX_SENTENCE_CHARS = 400
+NAME_FIELDS = (".name", ".job_title", ".title", ".attendees")
 MAX_CITED = 12  # a sentence that rests on everything can take its words from anywhere
 
 # --- what a sentence may not hold ------------------------------------------------------------------------------------
@@ -298,12 +299,16 @@ def problem_of(
         return "no evidence cited"
     if len(cited) > MAX_CITED:
         return f"rests on more than {MAX_CITED} things"
+    for item in cited:
+        if item.kind == "field" and item.id.endswith(NAME_FIELDS) and claims.repeats(text, item.quote):
+            return f"repeats more than a name from `{item.id}`"
     support = support_of(cited)
     strange = claims.strange_word(text, support.text)
     if strange is not None:
         return f"the letters of `{strange}` are not those of the evidence"
+    said = normalise(text)
     for known, name in (theirs_to_name or {}).items():
-        if _mentions(normalise(text), known):
+        if _mentions(said, known):
             customers = support_of(item for item in cited if item.side == "theirs")
             if not any(
                 _mentions(customers.text, alias) for alias, other in (theirs_to_name or {}).items() if other == name
