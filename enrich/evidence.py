@@ -23,7 +23,6 @@ from enrich.words import COMMON_OPENERS, KNOWN_ACRONYMS
 EvidenceKind = Literal["fact", "field", "span"]
 
 MAX_SENTENCE_CHARS = 400
-NAME_FIELDS = (".name", ".job_title", ".title", ".attendees")
 MAX_CITED = 12  # a sentence that rests on everything can take its words from anywhere
 
 # --- what a sentence may not hold ------------------------------------------------------------------------------------
@@ -299,9 +298,6 @@ def problem_of(
         return "no evidence cited"
     if len(cited) > MAX_CITED:
         return f"rests on more than {MAX_CITED} things"
-    for item in cited:
-        if item.kind == "field" and item.id.endswith(NAME_FIELDS) and claims.repeats(text, item.quote):
-            return f"repeats more than a name from `{item.id}`"
     support = support_of(cited)
     strange = claims.strange_word(text, support.text)
     if strange is not None:
