@@ -212,10 +212,14 @@ ranked as (
 
     select
         *,
-        row_number() over (
-            partition by operation, record_id, is_in_quota
-            order by usefulness desc, valid_date desc, fact_id asc
-        ) as rank_of_use
+        -- Null beyond the quota: no place in the queue for room.
+        case
+            when is_in_quota
+                then row_number() over (
+                    partition by operation, record_id, is_in_quota
+                    order by usefulness desc, valid_date desc, fact_id asc
+                )
+        end as rank_of_use
     from rationed
 
 ),
@@ -232,6 +236,8 @@ to_pack as (
     from ranked
     where is_in_quota
     group by operation, record_id
+    -- Where all fits, there is nothing to choose.
+    having sum(estimated_tokens) > min(token_budget)
 
 ),
 
@@ -279,15 +285,14 @@ decided as (
         ranked.fact_line,
         case
             when not ranked.is_in_quota then 'over_quota'
-            when packed.fits then 'included'
-            else 'over_budget'
+            when not packed.fits then 'over_budget'
+            else 'included'
         end as decision,
         ranked.rank_of_use
     from ranked
     left join packed
         on
-            ranked.is_in_quota
-            and ranked.operation = packed.operation
+            ranked.operation = packed.operation
             and ranked.record_id = packed.record_id
             and ranked.rank_of_use = packed.rank_of_use
 

@@ -43,6 +43,7 @@ class Predicate(PolicyModel):
     value: Annotated[ValueKind, BeforeValidator(_yes_stays_a_word)]
     values: tuple[Word, ...] = ()
     speaker: Literal["theirs", "ours", "both"]
+    subject: Literal["account", "person"] = "account"
     about: str
 
     @model_validator(mode="after")

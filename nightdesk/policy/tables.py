@@ -25,7 +25,7 @@ def rows(policy: Policy) -> Rows:
         "policy_settings": [(key, *row) for row in _settings(policy)],
         "policy_lists": [(key, *row) for row in _lists(policy)],
         "policy_predicates": [
-            (key, name, item.cardinality, item.value, item.speaker, item.about)
+            (key, name, item.cardinality, item.value, item.speaker, item.about, item.subject)
             for name, item in policy.predicates.predicates.items()
         ],
         "policy_signals": [

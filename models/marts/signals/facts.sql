@@ -12,7 +12,8 @@ predicates as (
     select
         predicate,
         cardinality,
-        speaker
+        speaker,
+        subject
     from {{ ref('stg_policy__predicates') }}
 
 ),
@@ -31,7 +32,7 @@ resolved as (
         predicates.speaker,
         -- What one person says of themselves replaces only what they said before.
         case
-            when facts.predicate in ('authority', 'opt_out', 'out_of_office')
+            when predicates.subject = 'person'
                 then coalesce(facts.contact_id, facts.author, facts.document_id)
             else coalesce(facts.account_id, facts.contact_id, facts.document_id)
         end as subject_id,

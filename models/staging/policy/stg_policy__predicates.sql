@@ -4,6 +4,7 @@ select
     predicates_rows.cardinality,
     predicates_rows.value_kind,
     predicates_rows.speaker,
+    predicates_rows.subject,
     predicates_rows.about
 from {{ source('ledger', 'policy_predicates') }} as predicates_rows
 inner join {{ ref('stg_policy__current') }} as policy_in_force

@@ -20,3 +20,5 @@ create table policy_recall_operations (
     half_life_days integer not null, token_budget integer not null,
     primary key (policy_hash, operation)
 );
+-- Whom a predicate is about: the person who speaks, or the firm. Null in policies loaded before it was a setting.
+alter table policy_predicates add column subject varchar;
