@@ -34,6 +34,19 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """What agents did to the ledger in a run, by operation: what makes models due again.
+
+    Attributes:
+        answered: Operations that got answers.
+        anew: Operations whose question had changed.
+    """
+
+    answered: frozenset[str] = frozenset()
+    anew: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class StepData:
     """What one step reads and writes."""
 
@@ -47,6 +60,7 @@ def of_run(
     manifest: Mapping[str, Any] | None,
     *,
     crm_url: str,
+    spoken: Spoken,
     written: Mapping[str, int] | None = None,
 ) -> dict[str, StepData]:
     """Step to its data.
@@ -56,6 +70,7 @@ def of_run(
         rows: Its events.
         manifest: dbt's; without it the builds have no datasets.
         crm_url: The CRM's address: the namespace of its objects.
+        spoken: What agents appended to the ledger.
         written: For an apply: CRM object type to fields written.
     """
     ended = {row.step: row.numbers for row in rows if row.event == "finished"}
@@ -63,7 +78,7 @@ def of_run(
     if "load" in ended:
         found["load"] = _load(ended["load"], crm_url)
     if manifest is not None:
-        found |= _builds(rows, manifest)
+        found |= _builds(rows, manifest, spoken)
     for step, numbers in ended.items():
         if step.startswith("enrich_"):
             found[step] = _enrich(step.removeprefix("enrich_"), numbers)
@@ -109,7 +124,7 @@ def _enrich(operation: str, numbers: Mapping[str, float]) -> StepData:
     return StepData((_warehouse(f"main.queue_{operation}"),), (*wrote, _ledger("outcomes", numbers.get("selected"))))
 
 
-def _builds(rows: Sequence[StepEvent], manifest: Mapping[str, Any]) -> dict[str, StepData]:
+def _builds(rows: Sequence[StepEvent], manifest: Mapping[str, Any], spoken: Spoken) -> dict[str, StepData]:
     """Which models each build of the run made: the night's own rules, played again over the run's numbers."""
     graph = waves.read(manifest)
     fresh = waves.Freshness(graph)
@@ -129,8 +144,9 @@ def _builds(rows: Sequence[StepEvent], manifest: Mapping[str, Any]) -> dict[str,
             fresh.ledger_grew(("outcomes", "runs", "run_events"))
             names = fresh.rest()
         else:
-            if row.step.startswith("enrich_") and row.numbers.get("asked", 0):
-                fresh.ledger_grew(ANSWER_TABLES)
+            operation = row.step.removeprefix("enrich_")
+            fresh.ledger_grew(ANSWER_TABLES if operation in spoken.answered else ())
+            fresh.ledger_grew(("questions",) if operation in spoken.anew else ())
             continue
         fresh.built(names)
         made = {ids[name] for name in names if name in ids}
@@ -163,6 +179,23 @@ def _warehouse(name: str) -> Dataset:
 
 def _ledger(name: str, rows: float | None = None) -> Dataset:
     return Dataset("duckdb://ledger", f"main.{name}", None if rows is None else int(rows))
+
+
+def spoken_in(ledger_path: Path, run_id: str) -> Spoken:
+    """What agents appended to the ledger in a run."""
+    from nightdesk import ledger
+
+    with ledger.connect(ledger_path, read_only=True) as connection:
+        answered, anew = (
+            frozenset(
+                str(row[0])
+                for row in connection.execute(
+                    f"select distinct operation from {table} where run_id = ?", [run_id]
+                ).fetchall()
+            )
+            for table in ("answers", "questions")
+        )
+    return Spoken(answered, anew)
 
 
 def written_by(ledger_path: Path, run_id: str) -> dict[str, int]:

@@ -34,6 +34,7 @@ def tell(settings: Settings, run_id: str | None, *, manifest_path: Path | None =
         rows,
         _manifest(manifest_path or Path(os.environ.get("DBT_TARGET_PATH", "target")) / "manifest.json"),
         crm_url=settings.hubspot_url,
+        spoken=lineage_datasets.spoken_in(settings.ledger, run.run_id),
         written=lineage_datasets.written_by(settings.ledger, run.run_id) if run.command == "apply" else None,
     )
     return lineage.events(run, rows, data)

@@ -92,7 +92,9 @@ MANIFEST = {
 def told(
     rows: list[StepEvent], run: RunRow = RUN, manifest: Mapping[str, Any] | None = MANIFEST
 ) -> list[lineage.Event]:
-    return lineage.events(run, rows, lineage_datasets.of_run(run, rows, manifest, crm_url="https://crm.test"))
+    spoken = lineage_datasets.Spoken(answered=frozenset({"facts"}))
+    data = lineage_datasets.of_run(run, rows, manifest, crm_url="https://crm.test", spoken=spoken)
+    return lineage.events(run, rows, data)
 
 
 def check_shape(event: lineage.Event) -> None:
