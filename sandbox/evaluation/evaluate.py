@@ -138,6 +138,7 @@ def reading_only(
         replies_accuracy=classes.accuracy,
         replies_macro_f1=classes.macro_f1,
         staged=() if staged is None else facts_staged.judge(readings, held, staged),
+        placed=() if staged is None else facts_staged.by_place(readings, staged),
     )
 
 

@@ -5,6 +5,9 @@
 * *by a stranger's mail*, *by a stranger in a call*: a known person says one thing; days later somebody whom the CRM
   does not know at that firm says the opposite. The known person's remark must stay in force.
 
+Remarks at known places are staged too: the same three things said in the first, the middle and the last third of calls
+of an hour, each as often in each third, so that a difference is the place's and not the words'.
+
 The documents are made of the phrases of the night's half and of other people's talk. They count in nothing else.
 """
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 Kind = Literal["in one transcript", "by a stranger's mail", "by a stranger in a call"]
 KINDS: Final[tuple[Kind, ...]] = ("in one transcript", "by a stranger's mail", "by a stranger in a call")
 MOST_OF_A_KIND = 16
+MOST_LONG_CALLS = 12
+PLACES: Final = ("first third of an hour", "middle third of an hour", "last third of an hour")
+_PLACED: Final = (("pain", "stockouts"), ("need", "forecasting"), ("product_feedback", "negative"))
 _OPPOSITES: Final = (
     (("budget", "available"), ("budget", "none")),
     (("renewal_risk", "low"), ("renewal_risk", "high")),
@@ -53,9 +59,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Document ids of the staged pairs: later document to kind, and all of them."""
+    """Document ids of the staged pairs: later document to kind; calls with placed remarks; and all of them."""
 
     kind_of: Mapping[str, Kind]
+    placed: frozenset[str]
     documents: frozenset[str]
 
 
@@ -74,7 +81,8 @@ def stage(made: GeneratedCompany, phrases: Phrases, seed: int) -> tuple[Generate
         earlier, later = _OPPOSITES[number // len(KINDS) % len(_OPPOSITES)]
         first, second = writer.sentence(*earlier), writer.sentence(*later)
         if kind == "in one transcript":
-            document = writer.call(person, person.name, [(*earlier, first), (*later, second)], _FIRST_DAY)
+            remarks = [(1 / 8, *earlier, first), (7 / 8, *later, second)]
+            document = writer.call(person, person.name, remarks, _FIRST_DAY)
         else:
             writer.mail(person, person.email, person.name, (*earlier, first), _FIRST_DAY)
             stranger = _STRANGERS[number % len(_STRANGERS)]
@@ -82,15 +90,20 @@ def stage(made: GeneratedCompany, phrases: Phrases, seed: int) -> tuple[Generate
                 address = f"{stranger.lower().replace(' ', '.')}@elsewhere-{number}.example"
                 document = writer.mail(person, address, stranger, (*later, second), _LATER_DAY)
             else:
-                document = writer.call(person, stranger, [(*later, second)], _LATER_DAY)
+                document = writer.call(person, stranger, [(7 / 8, *later, second)], _LATER_DAY)
         kind_of[document] = kind
+    placed: list[str] = []
+    for number, person in enumerate(people[::-1][:MOST_LONG_CALLS]):
+        turned = [_PLACED[(number + place) % 3] for place in range(3)]
+        remarks = [((2 * place + 1) / 6, *what, writer.sentence(*what)) for place, what in enumerate(turned)]
+        placed.append(writer.call(person, person.name, remarks, _FIRST_DAY))
     crm = replace(
         made.crm,
         objects=(*made.crm.objects, *writer.objects),
         associations=(*made.crm.associations, *writer.associations),
     )
     made.truth.facts.extend(writer.facts)
-    return replace(made, crm=crm), Staged(kind_of, frozenset(writer.documents))
+    return replace(made, crm=crm), Staged(kind_of, frozenset(placed), frozenset(writer.documents))
 
 
 def judge(readings: Readings, held: Mapping[str, Held], staged: Staged) -> tuple[results.Rate, ...]:
@@ -111,6 +124,22 @@ def judge(readings: Readings, held: Mapping[str, Held], staged: Staged) -> tuple
         else:
             right[kind] += held[found_of[pair.earlier.id].id].is_current
     return tuple(results.rate(kind, right[kind], total[kind]) for kind in KINDS)
+
+
+def by_place(readings: Readings, staged: Staged) -> tuple[results.Rate, ...]:
+    """Share of the remarks staged at known places that was read, per third of the call."""
+    planted = [fact for fact in readings.planted if fact.document_id in staged.placed]
+    found = [fact for fact in readings.found if fact.document_id in staged.placed]
+    hit = {pair.planted.id for pair in matching.match(planted, found).matched}
+    third = {fact.id: min(2, fact.start * 3 // readings.documents[fact.document_id].length) for fact in planted}
+    return tuple(
+        results.rate(
+            name,
+            sum(fact.id in hit for fact in planted if third[fact.id] == number),
+            sum(third[fact.id] == number for fact in planted),
+        )
+        for number, name in enumerate(PLACES)
+    )
 
 
 class _Writer:
@@ -186,16 +215,21 @@ class _Writer:
         self._plant("email", id_, (predicate, value, sentence), person, day, is_known=is_known)
         return self._keep("email", id_)
 
-    def call(self, person: Person, name: str, remarks: Sequence[tuple[str, str, str]], day: date) -> str:
-        """File an hour-long call with that speaker, the remarks spread over it; returns its canonical id."""
+    def call(self, person: Person, name: str, remarks: Sequence[tuple[float, str, str, str]], day: date) -> str:
+        """File an hour-long call with that speaker; returns its canonical id.
+
+        Args:
+            person: Whom the call is filed under, and whose firm.
+            name: Who speaks, besides us.
+            remarks: (place as a share of the turns, predicate, value, words), earliest first.
+            day: Of the call.
+        """
         at = datetime(day.year, day.month, day.day, 14, 0, tzinfo=UTC)
         ours = self._made.crm.owners[0]
         speakers = {True: f"{ours.first_name} {ours.last_name} (Harbourline)", False: name}
         turns = [(is_ours, text) for is_ours, text in self._talk]
-        for number, (_, _, sentence) in enumerate(remarks):
-            # The first before a sixth of the call is over, the last after five sixths.
-            place = len(turns) // 8 if number == 0 and len(remarks) > 1 else len(turns) * 7 // 8
-            turns.insert(place, (False, sentence))
+        for place, _, _, sentence in reversed(remarks):
+            turns.insert(round(len(self._talk) * place), (False, sentence))
         lines: list[str] = []
         for number, (is_ours, text) in enumerate(turns):
             second = number * 3600 // len(turns)
@@ -219,8 +253,9 @@ class _Writer:
         }
         is_known = name == person.name
         self._file("calls", id_, properties, ended, person, with_contact=is_known)
-        for remark in remarks:
-            self._plant("call", id_, remark, person, day, is_known=is_known)
+        for _, *remark in remarks:
+            predicate, value, sentence = remark
+            self._plant("call", id_, (predicate, value, sentence), person, day, is_known=is_known)
         return self._keep("call", id_)
 
     def _file(

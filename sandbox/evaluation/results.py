@@ -264,6 +264,7 @@ class Wording(Result):
     replies_accuracy: float | None
     replies_macro_f1: float | None
     staged: tuple[Rate, ...] = ()  # staged contradictions, both remarks read, that the memory got right
+    placed: tuple[Rate, ...] = ()  # remarks staged in calls of an hour that were read, by third
 
 
 class Table(Result):

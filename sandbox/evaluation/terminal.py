@@ -153,6 +153,9 @@ def _reading(report: results.Report) -> RenderableType:
         for line in wording.staged:
             name = f"staged contradictions {line.name}, {wording.phrases.replace('_', '-')} wording: right"
             checks.add_row(name, f"{line.total:,}", percent(line.share))
+        for line in wording.placed:
+            name = f"staged in the {line.name}, {wording.phrases.replace('_', '-')} wording: read"
+            checks.add_row(name, f"{line.total:,}", percent(line.share))
     for line in found.traps:
         checks.add_row(f"traps read as a fact: {line.name.replace('_', ' ')}", f"{line.total:,}", percent(line.share))
     places = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in found.spurious_where.items())
