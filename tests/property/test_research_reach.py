@@ -6,7 +6,7 @@ import json
 from functools import cache
 
 import duckdb
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enrich.research import lines
@@ -52,6 +52,7 @@ def connection() -> duckdb.DuckDBPyConnection:
     return opened
 
 
+@settings(deadline=None)  # the machine may be busy; a hang is what the suite's own limit is for
 @given(st.lists(calls, max_size=6))
 def test_no_call_reaches_another_record_or_breaks_a_bound(asked: list[tuple[str, str]]) -> None:
     box, again = toolbox(connection()), toolbox(connection())
@@ -67,6 +68,7 @@ def test_no_call_reaches_another_record_or_breaks_a_bound(asked: list[tuple[str,
         assert len(lines.parse(result.text)) == len(result.shown)
 
 
+@settings(deadline=None)
 @given(ids)
 def test_every_id_that_is_not_ours_is_answered_alike(document_id: str) -> None:
     result = toolbox(connection()).call("read_document", json.dumps({"document_id": document_id}))
