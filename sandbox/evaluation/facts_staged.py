@@ -5,8 +5,8 @@
 * *by a stranger's mail*, *by a stranger in a call*: a known person says one thing; days later somebody whom the CRM
   does not know at that firm says the opposite. The known person's remark must stay in force.
 
-Remarks at known places are staged too: the same three things said in the first, the middle and the last third of calls
-of an hour, each as often in each third, so that a difference is the place's and not the words'.
+Remarks at known places are staged too: the same three sentences in three calls of an hour, each once in the first, the
+middle and the last third, so that a difference is the place's and not the words'.
 
 The documents are made of the phrases of the night's half and of other people's talk. They count in nothing else.
 """
@@ -93,9 +93,11 @@ def stage(made: GeneratedCompany, phrases: Phrases, seed: int) -> tuple[Generate
                 document = writer.call(person, stranger, [(7 / 8, *later, second)], _LATER_DAY)
         kind_of[document] = kind
     placed: list[str] = []
+    words: list[tuple[str, str, str]] = []
     for number, person in enumerate(people[::-1][:MOST_LONG_CALLS]):
-        turned = [_PLACED[(number + place) % 3] for place in range(3)]
-        remarks = [((2 * place + 1) / 6, *what, writer.sentence(*what)) for place, what in enumerate(turned)]
+        if number % 3 == 0:
+            words = [(*what, writer.sentence(*what)) for what in _PLACED]
+        remarks = [((2 * place + 1) / 6, *words[(number + place) % 3]) for place in range(3)]
         placed.append(writer.call(person, person.name, remarks, _FIRST_DAY))
     crm = replace(
         made.crm,
