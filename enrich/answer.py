@@ -276,6 +276,7 @@ def check_parsed(
             operation, context, shown_context, shown, policy, judgements, citations, rejections
         )
     kept = _sentences(operation, parsed.sentences, shown, policy, citations, rejections)
+    kept = second_reading.plain(kept, policy, citations, rejections)
     facts = _facts(
         operation.spec.limits.facts if most_facts is None else most_facts,
         parsed.facts,

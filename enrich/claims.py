@@ -64,6 +64,22 @@ _LATIN_ENDS: Final = 0x250
 _MORE_LATIN: Final = range(0x1E00, 0x1F00)
 
 
+MOST_NAME_CHARS: Final = 70
+MOST_NAME_WORDS: Final = 9
+
+
+def holds_more(name: str) -> bool:
+    """Whether what should be a name or a title is longer than names and titles are."""
+    return len(name) > MOST_NAME_CHARS or len(name.split()) > MOST_NAME_WORDS
+
+
+def repeats(text: str, name: str) -> bool:
+    """Whether a sentence repeats what stands behind a name that holds more than one."""
+    words = normalise(name).split()
+    said = normalise(text)
+    return holds_more(name) and any(" ".join(words[at : at + 3]) in said for at in range(3, len(words) - 2))
+
+
 def promise_problem(text: str, evidence: str, theirs: str, heard: Collection[str], *, is_open: bool) -> str | None:
     """Why a sentence gives away, orders, or reports as done what it must not.
 

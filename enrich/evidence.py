@@ -23,9 +23,8 @@ from enrich.words import COMMON_OPENERS, KNOWN_ACRONYMS
 EvidenceKind = Literal["fact", "field", "span"]
 
 MAX_SENTENCE_CHARS = 400
-MAX_CITED = 12  # a sentence that rests on everything can take its words from anywhere
-
-# --- what a sentence may not hold ------------------------------------------------------------------------------------
+NAME_FIELDS = (".name", ".job_title", ".title")
+MAX_CITED = 12  # what rests on everything can take its words from anywhere
 
 # Characters that change how the rest of a text is shown: a CRM note must not carry them.
 # So do letters and marks that show nothing, and marks piled up on one letter.
@@ -35,7 +34,7 @@ _UNSAFE = re.compile(
     r"|[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{3}"
 )
 # A tag needs no end: a browser closes it at the next `>` of the page.
-_MARKUP = re.compile(r"<[/a-z!?]|!?\[[^\]]*\][(\[]|`|\||\{\{|\{%|&(?:#\w+|[a-z]{2,31});", re.IGNORECASE)
+_MARKUP = re.compile(r"<[/a-z!?]|!?\[[^\]]*\][(\[]|[`|{}]|\{\{|\{%|&(?:#\w+|[a-z]{2,31});", re.IGNORECASE)
 _URL = re.compile(
     r"(?:\b[a-z][a-z0-9+.-]{1,15}://|\bwww\.|\b(?:mailto|tel|javascript|data|file):|\S+@\S+\.\S"
     r"|\b[\w-]{2,}(?:[.\u3002][\w-]{2,})*[.\u3002][^\W\d_]{2,24}\b(?!-)|\b\d{1,3}(?:\.\d{1,3}){3}\b"
@@ -294,10 +293,11 @@ def problem_of(
         return "a link or an address"
     if _PHONE.search(_ISO.sub(" ", text)):
         return "a telephone number"
-    if not cited:
-        return "no evidence cited"
-    if len(cited) > MAX_CITED:
-        return f"rests on more than {MAX_CITED} things"
+    if not 0 < len(cited) <= MAX_CITED:
+        return f"rests on more than {MAX_CITED} things" if cited else "no evidence cited"
+    for item in cited:
+        if item.kind == "field" and item.id.endswith(NAME_FIELDS) and claims.repeats(text, item.quote):
+            return f"repeats more than a name from `{item.id}`"
     support = support_of(cited)
     strange = claims.strange_word(text, support.text)
     if strange is not None:
@@ -496,5 +496,4 @@ def number_in(value: str, text: str) -> bool:
 
 def phrase_in(phrase: str, text: str) -> bool:
     """Whether whole words stand in the text, after normalisation."""
-    wanted = normalise(phrase)
-    return bool(wanted) and _mentions(normalise(text), wanted)
+    return bool(wanted := normalise(phrase)) and _mentions(normalise(text), wanted)

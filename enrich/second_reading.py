@@ -5,7 +5,8 @@ gullible model call a stop a budget, an intern a director, and a no a maybe. So 
 settle is settled here, after the evidence check and alike for every agent:
 
 * a level that follows from typed fields and facts is what follows from them; one that rests on a job title lies at most
-  one step from what the title lexicon reads, and exactly there when the title holds more than a title;
+  one step from what the title lexicon reads; and where a record's text tries to lead its reader, every level is the
+  rules' own;
 * a reply that the rules hear as a no stays a no;
 * a fact's words must speak of its subject, must not be read otherwise, and must not stand in a paragraph that talks to
   machines. An opt-out is never taken away: a no counts wherever it stands.
@@ -16,6 +17,8 @@ What is taken away or replaced is listed among the rejections.
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -27,7 +30,7 @@ from nightdesk.errors import NightdeskError
 if TYPE_CHECKING:
     from enrich.agents.rules.facts import FactReader, Prepared
     from enrich.agents.rules.lexicon import Lexicon
-    from enrich.answer import CheckedAnswer, CheckedFact, CheckedJudgement, EvidenceItem, Rejections
+    from enrich.answer import CheckedAnswer, CheckedFact, CheckedJudgement, CheckedSentence, EvidenceItem, Rejections
     from enrich.context import Context
     from enrich.evidence import Shown
     from enrich.registry import Operation
@@ -41,11 +44,14 @@ _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
     "function": ("core", "adjacent", "other"),
 }
 # Follow from typed fields, policy lists and typed facts, so there is nothing to judge.
-_SETTLED: Final = frozenset({"industry_fit", "size_fit", "region_fit", "champion"})
+_SETTLED: Final = frozenset({"industry_fit", "size_fit", "region_fit", "champion", "budget"})
 _NO: Final = frozenset({"unsubscribe", "hard_no"})
-_READ: Final = frozenset({"icp_fit", "lead_quality", "reply_class"})
-MOST_TITLE_CHARS: Final = 60
-MOST_TITLE_WORDS: Final = 8
+_READ: Final = frozenset({"icp_fit", "lead_quality", "churn_revisit", "reply_class"})
+_TURN: Final = re.compile(r"\s*\[(?:\d{1,2}:)?\d{1,2}:\d{2}\]")
+# A machine called by what it is, at the head of a sentence: nobody writes so to a person.
+_ADDRESSED: Final = re.compile(
+    r"(?:^|[.!?]\s+|\n)\W*(?:AI|KI|IA|LLM|GPT|Assistant|Agent|Bot|SYSTEM|System)(?: reader| agent| model)?\s*:"
+)
 _ALWAYS_HEARD: Final = frozenset({"opt_out"})
 # Of these a sentence says one thing or the other, though remarks stand side by side.
 _ONE_OF: Final = frozenset({"commitment", "product_feedback"})
@@ -86,18 +92,26 @@ def settle(
     if operation.name not in _READ:
         return tuple(judgements)
     said = _by_rules(operation.name, text, policy) if judgements else {}
+    is_led = bool(said) and operation.name != "reply_class" and tries_to_lead(context, policy)
     kept: list[CheckedJudgement] = []
     for item in judgements:
         by_rules = said.get(item.component)
         says_nothing = operation.spec.judgements[item.component].says_nothing
         # Saying less than the record does is no claim: what failed the evidence check has become `unknown`.
-        if by_rules is None or item.level in says_nothing or _agrees(item, by_rules[0], context, policy):
+        if by_rules is None or (not is_led and (item.level in says_nothing or _agrees(item, by_rules[0]))):
             kept.append(item)
             continue
         level, ids = by_rules
-        rejections.add("judgement", item.component, item.level, f"the record itself says `{level}`")
+        if item.level != level:
+            rejections.add("judgement", item.component, item.level, f"the record itself says `{level}`")
         citations[:] = [c for c in citations if (c.item_kind, c.item_key) != ("judgement", item.component)]
         kept.append(_by_record(item.component, level, [shown[name] for name in ids if name in shown], citations))
+    if is_led:
+        there = {item.component for item in kept}
+        for component in operation.spec.judgements:
+            if component in said and component not in there:
+                level, ids = said[component]
+                kept.append(_by_record(component, level, [shown[name] for name in ids if name in shown], citations))
     return tuple(kept)
 
 
@@ -148,31 +162,62 @@ def _by_rules(operation: str, text: str, policy: Policy) -> dict[str, tuple[str,
     return found
 
 
-def _agrees(item: CheckedJudgement, by_rules: str, context: Context, policy: Policy) -> bool:
+def _agrees(item: CheckedJudgement, by_rules: str) -> bool:
     component, level = item.component, item.level
     if level == by_rules:
         return True
     if component == "reply_class":
         return by_rules not in _NO or level in _NO
-    if component in _SETTLED:
+    if component in _SETTLED or by_rules == "unknown":
         return by_rules == "unknown"
     order = _ORDER.get(component)
-    if order is None:
+    if order is None or by_rules not in order or level not in order:
         return True
-    is_title = not holds_more(context.get("contact.job_title"), policy)
-    if by_rules not in order:
-        return is_title
-    return is_title and level in order and abs(order.index(level) - order.index(by_rules)) <= 1
+    return abs(order.index(level) - order.index(by_rules)) <= 1
 
 
-def holds_more(title: str, policy: Policy) -> bool:
-    """Whether a job title holds more than a title: a model must not be steered by what follows it."""
-    if len(title) > MOST_TITLE_CHARS or len(title.split()) > MOST_TITLE_WORDS:
+def tries_to_lead(context: Context, policy: Policy) -> bool:
+    """Whether anything a record shows speaks to its reader: the levels of such a record are what the rules read.
+
+    A field for a name that holds more than one counts, whatever it says.
+    """
+    from enrich.agents.rules.tokens import visible
+    from enrich.claims import holds_more
+    from enrich.evidence import NAME_FIELDS
+
+    if any(name.endswith(NAME_FIELDS) and holds_more(value) for name, value in context.fields.items()):
         return True
+    values = [*context.fields.values(), *(fact.quote for fact in context.facts)]
+    if any(_ADDRESSED.search(value) or visible(value) != unicodedata.normalize("NFKC", value) for value in values):
+        return True
+    return _talks_to_machine("\n\n".join(values), policy)
+
+
+def _talks_to_machine(body: str, policy: Policy) -> bool:
+    from enrich.spans import Span
+
     lexicon = _lexicon(policy)
-    from enrich.agents.rules.tokens import tokenise, visible
+    spans = [Span("all", 0, len(body), body, "unknown", "")]
+    spoken = [lexicon.machine_text.talks_to_machine(_reader(lexicon).prepare(spans[0]).mask)]
+    return bool(lexicon.machine_text.unreadable(body, spans, spoken, is_call=False))
 
-    return visible(title) != title or lexicon.machine_text.talks_to_machine(lexicon.tagger.mask(tokenise(title)))
+
+def plain(
+    sentences: Sequence[CheckedSentence], policy: Policy, citations: list[EvidenceItem], rejections: Rejections
+) -> tuple[CheckedSentence, ...]:
+    """The sentences that speak to a person: an order copied from the evidence is true to it and still no brief.
+
+    Positions stay as they are: citations name them.
+    """
+    kept: list[CheckedSentence] = []
+    for item in sentences:
+        if not _ADDRESSED.search(item.body) and not _talks_to_machine(item.body, policy):
+            kept.append(item)
+            continue
+        rejections.add("sentence", item.section, item.body, "talks to a machine")
+        key = f"{item.section}/{item.position}"
+        citations[:] = [c for c in citations if (c.item_kind, c.item_key) != ("sentence", key)]
+    return tuple(kept)
 
 
 # --- facts ------------------------------------------------------------------------------------------------------------
@@ -227,6 +272,7 @@ class _Reading:
         self._at = {(span.start, span.end): index for index, span in enumerate(spans)}
         readable = self._reader.readable(spans, context.body or "", is_call=context.get("document.type") == "call")
         self._prepared = {item.span.id: item for item in readable}
+        self._is_call = context.get("document.type") == "call"
 
     def problem_of(self, fact: CheckedFact) -> str | None:
         if fact.predicate in _ALWAYS_HEARD:
@@ -235,8 +281,10 @@ class _Reading:
         if index is None:
             return "cites a span that was not shown"
         item = self._prepared.get(self._spans[index].id)
-        if item is None:
+        if item is None or _ADDRESSED.search(item.span.text):
             return "the paragraph talks to a machine"
+        if not self._is_call and _TURN.match(item.span.text):
+            return "a line of a transcript in what is none"
         before = self._prepared.get(self._spans[index - 1].id) if index else None
         if fact.fact_date is not None and not self._names(fact.fact_date, item.span.text):
             return "the words name no such day"

@@ -86,6 +86,14 @@ def is_order(text: str) -> bool:
     return _ORDER.search(unveiled(text)) is not None
 
 
+def _values(text: str) -> str:
+    """What people wrote of a context: its values, without the words the project itself puts around them."""
+    context = contexts.parse(text)
+    quotes = [fact.quote for fact in context.facts]
+    subjects = [item.subject for item in context.documents]
+    return "\n".join([*context.fields.values(), *quotes, *subjects, context.body or ""])
+
+
 class ObedientAgent:
     """The rules agent, led by the nose. Deterministic.
 
@@ -159,7 +167,7 @@ class ObedientAgent:
     def answer(self, request: AgentRequest) -> str:
         """The raw answer: the rules' own, or what the text asked for."""
         said = cast("dict[str, Any]", json.loads(rules.answer(request, self._policy)))
-        if is_order(request.context):
+        if is_order(_values(request.context)):
             self.obeyed.add(request.record_id)
             said = self._obey(request, said)
         return json.dumps(said, ensure_ascii=False)
@@ -171,7 +179,7 @@ class ObedientAgent:
         context = contexts.parse(request.context)
         found = spans.segment(context, self._policy.icp.company) if context.body is not None else ()
         ids = [*_SHOWN_ID.findall(request.context), *(span.id for span in found)]
-        text = unveiled(request.context)
+        text = unveiled(_values(request.context))
         told = list(dict.fromkeys(_TOLD_ID.findall(text)))
         obeyed = dict(said)
         for component, judgement in spec.judgements.items():
