@@ -353,10 +353,14 @@ def _readings(
     for record_id, context, context_hash in _queue(connection, operation.name, run_id):
         if context_hash in found:  # two copies of one text are read once
             continue
-        own = tokens.count(operation.user_message(context, policy))
         output = answers.get(context_hash, fixed.answer)
-        parts = max(1, -(-own // at_once))
-        cost = tokens.single(fixed.model, shared=fixed.shared, own=-(-own // parts), output=output, times=parts)
+        parts = operation.parts(context, policy, at_once) if operation.can_be_read_in_parts else ()
+        messages = [part.message for part in parts] if len(parts) > 1 else [operation.user_message(context, policy)]
+        cost = Cost()
+        for number, message in enumerate(messages):
+            # The answers to all parts together are one answer's worth of facts.
+            said = 0 if number else output
+            cost += tokens.single(fixed.model, shared=fixed.shared, own=tokens.count(message), output=said)
         found[context_hash] = Reading(record_id, str(places.get(record_id, record_id)), cost)
     return list(found.values())
 

@@ -132,22 +132,17 @@ def shortest_cached(model: str) -> int:
     return next((least for family, least in _SHORTEST_CACHED.items() if family in model), 4096)
 
 
-def single(model: str, *, shared: int, own: int, output: int, times: int = 1) -> Cost:
-    """Calls whose first `shared` tokens are the same for every record and already in the cache, if it takes them.
+def single(model: str, *, shared: int, own: int, output: int) -> Cost:
+    """A call whose first `shared` tokens are the same for every record and already in the cache, if it takes them.
 
     Args:
         model: Who is asked.
         shared: Prompt and schema.
         own: What only this record has.
         output: The answer.
-        times: Calls of exactly this kind, for parts of a long document.
     """
-    plain = Usage(times, (shared + own) * times, 0, 0, output, shared * times)
-    cached = (
-        Usage(times, own * times, 0, shared * times, output, shared * times)
-        if shared >= shortest_cached(model)
-        else plain
-    )
+    plain = Usage(1, shared + own, 0, 0, output, shared)
+    cached = Usage(1, own, 0, shared, output, shared) if shared >= shortest_cached(model) else plain
     return Cost(plain, usd(plain, model), usd(cached, model))
 
 

@@ -51,10 +51,11 @@ def test_a_short_prompt_is_not_cached(model: str, shared: int, is_cached: bool) 
     assert (found.usd_cached < found.usd) is is_cached
 
 
-def test_parts_of_a_long_document_pay_the_prompt_each() -> None:
-    one, three = (tokens.single(HAIKU, shared=2_000, own=500, output=90, times=n) for n in (1, 3))
-    assert three.usage == Usage(3, 7_500, 0, 0, 90, 6_000)
-    assert one.usage.tokens == 2_590
+def test_calls_add_up() -> None:
+    one, other = (tokens.single(HAIKU, shared=2_000, own=own, output=90) for own in (500, 7))
+    assert one.usage.tokens == 2_590 and one.usage.own == 500
+    assert (one + other).usage == Usage(2, 4_507, 0, 0, 180, 4_000)
+    assert (one + other).usd == pytest.approx(one.usd + other.usd)
 
 
 def test_the_interval_draws_accounts_and_repeats() -> None:
