@@ -10,7 +10,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export RUNTIME__DLTHUB_TELEMETRY := false
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help install demo nights test lint eval bench lock clean
+.PHONY: help install demo nights test lint eval costs bench lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ lint: $(STAMP)  ## ruff, pyright (strict) and sqlfluff
 
 eval: $(STAMP)  ## How good the agent is, against the sample company's truth
 	@$(BIN)/nightdesk eval
+
+costs: $(STAMP)  ## What a night costs, against agents that read raw records (three nights)
+	@$(BIN)/nightdesk eval --tokens
 
 bench: $(STAMP)  ## Times of the night's parts at full size
 	@$(BIN)/python -m tests.bench
