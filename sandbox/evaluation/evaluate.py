@@ -195,6 +195,7 @@ def _subject(connection: duckdb.DuckDBPyConnection, seed: int | None, clock: Clo
         """,
     )
     contacts = rows(connection, "select count(*) from warehouse.main.contacts")[0][0]
+    calls, cost = rows(connection, "select count(*), coalesce(sum(cost_usd), 0) from ledger.attempts")[0]
     day = as_of if isinstance(as_of, date) else date.fromisoformat(str(as_of))
     return results.Subject(
         agent=str(agent),
@@ -206,4 +207,6 @@ def _subject(connection: duckdb.DuckDBPyConnection, seed: int | None, clock: Clo
         contacts=int(contacts),
         seed=seed,
         evaluated_at=clock(),
+        calls=int(calls),
+        cost_usd=float(cost),
     )

@@ -252,6 +252,8 @@ class Subject(Result):
     contacts: int
     seed: int | None
     evaluated_at: datetime
+    calls: int = 0  # of the agent, answered or not
+    cost_usd: float = 0.0
 
 
 class Wording(Result):

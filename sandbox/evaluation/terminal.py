@@ -80,6 +80,7 @@ def _head(report: results.Report, comparisons: Sequence[history.Comparison]) -> 
             f"version {history.version(subject)}",
             style="bold",
         ),
+        Text(f"{subject.calls:,} questions asked, {subject.cost_usd:,.2f} USD"),
         Text(),
         _title("What was promised"),
         goals,
