@@ -145,7 +145,12 @@ def _chart(report: TokensReport) -> str:
     )
     scale = alt.Scale(type="log")
     points = base.mark_point(filled=True, size=80, opacity=1).encode(
-        x=alt.X("tokens:Q", title="tokens per contact, first night (each line is ten times the last)", scale=scale),
+        x=alt.X(
+            "tokens:Q",
+            title="tokens per contact, first night (logarithmic)",
+            scale=scale,
+            axis=alt.Axis(values=[10**power for power in range(2, 8)], format=","),
+        ),
         color=alt.Color(
             "kind:N", scale=alt.Scale(domain=["loop", "dump", "curated"], range=["#b3372f", "#d9822b", "#1f5fa8"])
         ),
