@@ -30,6 +30,7 @@ def render(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["percent"] = terminal.percent
     environment.filters["number"] = terminal.number
+    environment.filters["with_intervals"] = terminal.with_intervals
     environment.filters["drawn"] = Markup  # of a section's own charts, as below
     costly = _costly(report.facts)
     confused = Counter((error.planted, error.found) for error in report.replies.errors)

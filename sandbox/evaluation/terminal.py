@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sandbox.evaluation import history, results
+from sandbox.evaluation.metrics import wilson
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,6 +41,15 @@ def worst_predicates(found: results.Facts) -> list[results.PredicateScore]:
     """Predicates with the lowest F1 among those that occur, worst first."""
     rated = [line for line in found.by_predicate if line.planted and line.f1 is not None]
     return sorted(rated, key=lambda line: (line.f1 or 0.0, line.name))[:WORST]
+
+
+def with_intervals(line: results.Score) -> str:
+    """Precision and recall of a group with Wilson's 95 % intervals, in per cent."""
+    precision, recall = wilson(line.matched, line.found), wilson(line.matched, line.planted)
+    return (
+        f"{line.name} F1 {percent(line.f1)}, precision {percent(line.precision)} ({between(precision, 100, 1)}), "
+        f"recall {percent(line.recall)} ({between(recall, 100, 1)})"
+    )
 
 
 def parts(report: results.Report, comparisons: Sequence[history.Comparison] = ()) -> Iterator[RenderableType]:
@@ -117,7 +127,7 @@ def _facts(found: results.Facts) -> RenderableType:
         percent(total.recall), percent(total.f1), percent(found.quotes_overlap.share), "", "", "", "", style="bold",
     )  # fmt: skip
     table.add_row("mean of predicates (macro)", "", "", "", "", "", percent(found.macro_f1), style="bold")
-    worst = ", ".join(f"{line.name} {percent(line.f1)}" for line in worst_predicates(found))
+    worst = "; ".join(with_intervals(line) for line in worst_predicates(found))
     return Group(
         _title(f"extract_facts: {found.documents_answered:,} of {found.documents_selected:,} documents read"),
         table,
@@ -125,7 +135,8 @@ def _facts(found: results.Facts) -> RenderableType:
             "In per cent. matched: same document, predicate, value and polarity, one to one. quote: matched and cited "
             "where it was planted. value, polarity: found there, misread."
         ),
-        Text(f"Worst: {worst or 'none'}"),
+        Text(f"All: {with_intervals(total)}."),
+        Text(f"Worst: {worst or 'none'}."),
     )
 
 
