@@ -285,5 +285,6 @@ def test_every_operation_makes_a_valid_request_and_none_is_too_big_for_the_gramm
     report = run(desk, operation, claude(policy, answer), policy)
     assert report.asked == len(examples) == len(bodies)
     assert len({json.dumps(body["system"]) for body in bodies}) == 1
-    assert all(len(body["messages"][0]["content"]) > 40 for body in bodies)
+    shown = [body["messages"][0]["content"] for body in bodies]
+    assert all(len(said if isinstance(said, str) else said[0]["text"]) > 40 for said in shown)
     assert {body["max_tokens"] for body in bodies} == {policy.budget.agents.claude.max_output_tokens[operation]}  # type: ignore[index]
