@@ -338,8 +338,24 @@ class _Reading:
         if before is not None and fact.predicate in TOGETHER and before.span.author == item.span.author:
             mask |= before.mask
         subjects = _subjects(self._lexicon)
+        if self._policy.predicates.predicates[fact.predicate].value == "yes":
+            return self._is_asked(fact.predicate, item)
         needs = (*subjects.get((fact.predicate, fact.fact_value), ()), *subjects.get((fact.predicate, ""), ()))
         return any(not need & ~mask for need in needs)
+
+    def _is_asked(self, predicate: str, item: Prepared) -> bool:
+        """What has no value but `yes` must be asked in so many words: a pattern has to fit as it stands."""
+        from enrich.agents.rules.patterns import find
+
+        tagged = self._lexicon.tagger.tag(item.tokens)
+        for rule in self._lexicon.rules:
+            if rule.predicate != predicate or (rule.question == "only" and "?" not in item.span.text):
+                continue
+            if any(next(find(pattern, tagged, ()), None) is not None for pattern in rule.unless):
+                continue
+            if any(next(find(pattern, tagged, ()), None) is not None for pattern in rule.patterns):
+                return True
+        return False
 
 
 @lru_cache(maxsize=4)
