@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nightdesk.prepare import Project
-    from reverse_etl.crms.hubspot.adapter import HubSpotAdapter
+    from reverse_etl.crms.protocol import CrmAdapter
     from reverse_etl.plan import PlanSummary
 
 Progress = Callable[[str, str], None]
@@ -147,15 +147,17 @@ def keep_opt_outs(project: Project, run_id: str, clock: Clock) -> int:
 
 
 @contextmanager
-def open_crm(project: Project) -> Generator[HubSpotAdapter]:
-    """The CRM to write to, as a context.
+def open_crm(project: Project) -> Generator[CrmAdapter]:
+    """The CRM to write to, as a context. Texts of erased people that it still holds are read as masks.
 
     Raises:
         NightdeskError: There is no token.
     """
     from reverse_etl.crms.hubspot.adapter import HubSpotAdapter
+    from reverse_etl.crms.masked import Masked
 
     settings = project.settings
+    erased = tombstones.read_file(settings.ledger)
     adapter = HubSpotAdapter.connect(
         settings.hubspot_url,
         _token(project),
@@ -165,7 +167,7 @@ def open_crm(project: Project) -> Generator[HubSpotAdapter]:
         requests_per_10s=settings.hubspot_requests_per_10s,
     )
     try:
-        yield adapter
+        yield adapter if erased is None else Masked(adapter, erased)
     finally:
         adapter.close()
 

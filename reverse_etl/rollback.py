@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nightdesk.erasure.tombstones import MASK
 from nightdesk.errors import NightdeskError
 from reverse_etl import consent, decide, schema
 from reverse_etl.arrow import pyarrow
@@ -193,6 +194,8 @@ def _compare(
                     left_out["record gone"] += 1
                 elif same(current, op["restored"]):
                     left_out["restored already"] += 1
+                elif (op["restored"] or "").startswith(MASK):
+                    left_out["erased since"] += 1
                 elif not same(current, op["left_behind"]):
                     left_out["changed since"] += 1
                 else:

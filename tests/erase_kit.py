@@ -173,7 +173,7 @@ _TURN = re.compile(r"^\[[0-9:]+\] (?P<who>[^:\n]+): (?P<said>.*)$", re.MULTILINE
 def subject(store: Path, contact_id: str) -> Subject:
     """Read a person from the CRM's own store, with no help of the code under test.
 
-    `texts`: bodies and subjects of mails they sent, the turns they spoke, name and address. `others`: what rightly
+    `texts`: bodies (up to the first quoted line) and subjects of mails they sent, the turns they spoke, name and address. `others`: what rightly
     stays. That is every text of records that belong to other companies and show neither link nor address of theirs,
     and of their own company what others themselves wrote (mails up to the first quoted line) and said (their turns).
     """
@@ -192,7 +192,7 @@ def subject(store: Path, contact_id: str) -> Subject:
         if record == me:
             continue
         if record[0] == "emails" and properties.get("hs_email_from_email", "").lower() == email:
-            texts += [properties.get("hs_email_text", ""), properties.get("hs_email_subject", "")]
+            texts += [_new(properties), properties.get("hs_email_subject", "")]
         elif record[0] == "calls":
             for turn in _TURN.finditer(properties.get("hs_call_body", "")):
                 if turn["who"].startswith(name):
@@ -202,12 +202,17 @@ def subject(store: Path, contact_id: str) -> Subject:
         elif ours and not shows and not any(("companies", one) in links.get(record, set()) for one in companies):
             others += values
         elif record[0] == "emails" and not shows:
-            body = properties.get("hs_email_text", "")
-            older = _OLDER.search(body)
-            others += [body[: older.start()] if older else body, properties.get("hs_email_subject", "")]
+            others += [_new(properties), properties.get("hs_email_subject", "")]
         elif not ours:
             others += values
     return Subject(contact_id, email, name, tuple(texts), tuple(others), frozenset(linked), frozenset(companies))
+
+
+def _new(mail: dict[str, str]) -> str:
+    """What the sender of a mail wrote, without what it quotes."""
+    body = mail.get("hs_email_text", "")
+    older = _OLDER.search(body)
+    return body[: older.start()] if older else body
 
 
 def _crm(store: Path) -> tuple[dict[Record, dict[str, str]], dict[Record, set[Record]]]:

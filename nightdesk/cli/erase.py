@@ -46,6 +46,9 @@ def erase(
     person: Annotated[str | None, typer.Argument(help="An email address, or a record id: 123, contact:123.")] = None,
     reason: Annotated[str, typer.Option(help="Why, without naming the person; kept with the proof.")] = "request",
     apply: Annotated[bool, typer.Option("--apply", help="Really erase; without it only numbers are shown.")] = False,
+    no_build: Annotated[
+        bool, typer.Option("--no-build", help="Leave warehouse and published files to the next refresh.")
+    ] = False,
     finish: Annotated[bool, typer.Option("--finish", help="Go on with an erasure that was interrupted.")] = False,
 ) -> None:
     """Erase a person from every file of the data directory and keep out what the CRM still sends. Dry run by default.
@@ -77,10 +80,10 @@ def erase(
             out.print(f"Finished what was begun: {erasure_id}")
         if report is not None:
             _show(out, report, is_dry=False)
-        if (report is not None and not report.is_empty) or ended:
-            _rebuild(out, project)
-        else:
+        if person is None and not ended:
             out.print("No erasure is unfinished")
+        elif not no_build and (ended or (report is not None and not report.is_empty)):
+            _rebuild(out, project)
 
 
 def _show(out: Console, report: Report, *, is_dry: bool) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nightdesk.clock import Clock
+from nightdesk.erasure import raw_rows
 from nightdesk.erasure.needles import Needles
 from nightdesk.erasure.person import CRM
 from nightdesk.erasure.scope import Scope, mentions
+from nightdesk.erasure.tombstones import SHORTEST_VALUE, Tombstones
 
 if TYPE_CHECKING:
     import duckdb
@@ -113,8 +115,55 @@ def written_values(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, list[
     ).fetchall()
 
 
-def remove(con: duckdb.DuckDBPyConnection, scope: Scope, erasure_id: str, clock: Clock) -> None:
-    """Delete and empty, in one transaction. Repeating it finds nothing left to do."""
+_VALUES = """
+select plan_ops.value_type, unnest([before_value, last_written_value, desired_value]) as value
+from plan_ops inner join plan_marks using (plan_id, op_id)
+where plan_marks.has_text and not plan_marks.is_theirs
+union all
+select 'text', unnest([op_results.crm_before, op_results.crm_after])
+from op_results
+inner join apply_runs using (apply_run_id)
+inner join plan_marks on plan_marks.plan_id = apply_runs.plan_id and plan_marks.op_id = op_results.op_id
+where plan_marks.has_text and not plan_marks.is_theirs
+union all
+select 'text', write_attempts.crm_value
+from write_attempts
+inner join apply_runs using (apply_run_id)
+inner join plan_marks on plan_marks.plan_id = apply_runs.plan_id and plan_marks.op_id = write_attempts.op_id
+where plan_marks.has_text and not plan_marks.is_theirs
+"""
+
+
+def shown_values(con: duckdb.DuckDBPyConnection, scope: Scope) -> list[str]:
+    """Values written on records of others that quote or name the person: they may still stand in the CRM.
+
+    Needs `raw` attached and `select_operations`.
+    """
+    rows = con.execute(
+        f"""
+        select distinct value
+        from (
+            select value from ({_VALUES})
+            union all
+            select value from raw.hubspot.namespaced_values
+            where {_CANONICAL.replace("record_id", "object_id")} in (select record_id from near)
+        )
+        where length(value) >= {SHORTEST_VALUE} and (
+            {mentions(scope.needles, "value", None)}
+            or exists (select 1 from lost_texts where lost_texts.is_quote and contains(value, lost_texts.body))
+        )
+        """
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def remove(con: duckdb.DuckDBPyConnection, scope: Scope, stones: Tombstones, erasure_id: str, clock: Clock) -> None:
+    """Delete and empty, in one transaction. Repeating it finds nothing left to do.
+
+    A value that may still stand in the CRM is replaced by its mask, which is what is read there from now on: so it
+    still counts as written by us, and nothing of it can be restored.
+    """
+    raw_rows.fill_masks(con, stones, (str(row[1]) for row in con.execute(_VALUES).fetchall() if row[1] is not None))
     con.begin()
     try:
         _enrichment(con, scope.needles)
@@ -160,6 +209,10 @@ def _enrichment(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
     )
 
 
+def _mask(column: str) -> str:
+    return f"(select min(mask) from value_masks where value_masks.value = {column})"
+
+
 def _plans(con: duckdb.DuckDBPyConnection, needles: Needles, erasure_id: str, clock: Clock) -> None:
     con.execute(
         """
@@ -183,19 +236,21 @@ def _plans(con: duckdb.DuckDBPyConnection, needles: Needles, erasure_id: str, cl
             "(select (apply_run_id, op_id) from run_marks where is_theirs)"
         )
     con.execute(
-        "update write_attempts set crm_value = null, message = null "
+        f"update write_attempts set crm_value = {_mask('crm_value')}, message = null "
         "where (apply_run_id, op_id) in (select (apply_run_id, op_id) from run_marks)"
     )
     con.execute(
-        "update op_results set crm_before = null, crm_after = null, message = null "
+        f"update op_results set crm_before = {_mask('crm_before')}, crm_after = {_mask('crm_after')}, message = null "
         "where (apply_run_id, op_id) in (select (apply_run_id, op_id) from run_marks)"
     )
     con.execute(
         "delete from plan_ops where (plan_id, op_id) in (select (plan_id, op_id) from plan_marks where is_theirs)"
     )
     con.execute(
-        """
-        update plan_ops set before_value = null, last_written_value = null, desired_value = null, wire_value = ''
+        f"""
+        update plan_ops
+        set before_value = {_mask("before_value")}, last_written_value = {_mask("last_written_value")},
+            desired_value = {_mask("desired_value")}, wire_value = ''
         where (plan_id, op_id) in (select (plan_id, op_id) from plan_marks where has_text)
         """
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from nightdesk.erasure.tombstones import ENGAGEMENTS, Tombstones
@@ -33,6 +34,8 @@ def gone(con: duckdb.DuckDBPyConnection, stones: Tombstones) -> None:
         ).fetchall()
         if row[0]
     }
+    values = con.execute("select distinct value from namespaced_values where value is not null").fetchall()
+    fill_masks(con, stones, [str(row[0]) for row in values])
     con.execute("create or replace temp table gone (object_type varchar, id varchar)")
     con.execute("create or replace temp table gone_addresses (email varchar)")
     theirs = sorted(pair for pair in candidates if is_theirs(stones, *pair))
@@ -41,6 +44,14 @@ def gone(con: duckdb.DuckDBPyConnection, stones: Tombstones) -> None:
     known = sorted(one for one in addresses if stones.has("email", one))
     if known:
         con.executemany("insert into gone_addresses values (?)", [[one] for one in known])
+
+
+def fill_masks(con: duckdb.DuckDBPyConnection, stones: Tombstones, values: Iterable[str]) -> None:
+    """Fill the temp table `value_masks(value, mask)` with those of these values that must not stay."""
+    con.execute("create or replace temp table value_masks (value varchar, mask varchar)")
+    masked = [[value, mask] for value in sorted(set(values)) if (mask := stones.masked(value)) != value]
+    if masked:
+        con.executemany("insert into value_masks values (?, ?)", masked)
 
 
 def remove(con: duckdb.DuckDBPyConnection, stones: Tombstones) -> dict[str, int]:
@@ -71,6 +82,10 @@ def remove(con: duckdb.DuckDBPyConnection, stones: Tombstones) -> dict[str, int]
         for table, where in wheres.items():
             row = con.execute(f"delete from {_DATASET}.{table} where {where}").fetchone()
             deleted[table] = int(row[0]) if row else 0
+        con.execute(
+            f"update {_DATASET}.namespaced_values as found set value = value_masks.mask "
+            "from value_masks where found.value = value_masks.value"
+        )
         # What a killed load left between its two steps; the next load reads it again.
         for (table,) in con.execute(
             f"select table_name from duckdb_tables() where schema_name = '{_DATASET}_staging' "

@@ -47,6 +47,7 @@ class Report:
         person: Who was found.
         numbers: What goes, by kind.
         in_crm: (object type, record id, properties) that hold values of ours in the CRM.
+        values: Texts of ours on other records that quote or name the person.
         strangers: Files in the data directory that are not ours and show the person.
     """
 
@@ -54,6 +55,7 @@ class Report:
     person: Person
     numbers: dict[str, int]
     in_crm: list[tuple[str, str, list[str]]] = field(default_factory=list[tuple[str, str, list[str]]])
+    values: list[str] = field(default_factory=list[str])
     strangers: list[Path] = field(default_factory=list[Path])
 
     @property
@@ -115,6 +117,8 @@ def erase(
             stones.learn(kind, text, erasure_id)
         report = _measure(con, settings, person, stones.of({erasure_id}), erasure_id)
         _require_nothing_at_the_provider(con, settings)
+        for value in report.values:
+            stones.learn("value", value, erasure_id)
     _begin(settings, project, report, stones, is_first, run, reason, clock)
     observe("tombstones")
     finish(project, clock=clock, progress=progress, observe=observe)
@@ -171,7 +175,7 @@ def finish(project: Project, *, clock: Clock, progress: Progress, observe: Obser
     with _everything(settings, read_only=False) as con:
         built = scope.build(con, stones)
         ledger_rows.select_operations(con, built)
-        ledger_rows.remove(con, built, unfinished[0], clock)
+        ledger_rows.remove(con, built, stones, unfinished[0], clock)
     observe("ledger rows")
     rewrite.compact(settings.ledger, lambda step: observe(f"ledger {step}"))
 
@@ -311,6 +315,7 @@ def _measure(
         person,
         numbers,
         ledger_rows.written_values(con),
+        ledger_rows.shown_values(con, built),
         files.strangers(settings.data_dir, marks),
     )
 

@@ -9,7 +9,7 @@ Fills temp tables of one connection (the ledger, with the raw database and the w
 * `rested(answer_id, ...)`: answers about the person or their documents, and answers of others that quote them, cite
   them, or were given while looking at them.
 * `touched(attempt_id, is_theirs)`: the calls behind all these.
-* `lost_texts(body)`: sentences and quotes that go.
+* `lost_texts(body, is_quote)`: sentences and quotes that go.
 """
 
 from __future__ import annotations
@@ -222,17 +222,18 @@ def _rested(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
             or (operation, record_id, input_hash) in (select (operation, record_id, input_hash) from rested);
 
         create or replace temp table lost_texts as
-        select distinct body from (
-            select quote as body from facts where document_id in (select record_id from gone)
+        select body, bool_or(is_quote) as is_quote from (
+            select quote as body, true as is_quote from facts where document_id in (select record_id from gone)
             union all
-            select body from sentences where answer_id in (select answer_id from rested)
+            select body, false from sentences where answer_id in (select answer_id from rested)
             union all
-            select quote from evidence
+            select quote, true from evidence
             where answer_id in (select answer_id from rested) and (
                 evidence_id in (select fact_id from gone_facts)
                 or regexp_extract(evidence_id, '[a-z0-9]+:[a-z]+:[A-Za-z0-9]+') in (select record_id from gone)
             )
         )
         where length(body) >= 12
+        group by body
         """
     )

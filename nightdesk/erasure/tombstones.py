@@ -23,11 +23,15 @@ from nightdesk.clock import Clock
 if TYPE_CHECKING:
     import duckdb
 
-Kind = Literal["contact", "email", "document", "thread", "speaker"]
+Kind = Literal["contact", "email", "document", "thread", "speaker", "value"]
 Subject = tuple[Kind, str]
 
 ENGAGEMENTS = ("emails", "calls", "meetings", "notes", "tasks")
 """Record types that hold what somebody wrote, said or arranged; each record is erased as a whole."""
+
+MASK = "erased:"
+"""How everything begins that stands for something erased."""
+SHORTEST_VALUE = 12  # a shorter value (a score, a tier, a date) tells nothing that a person wrote
 
 _ADDRESS = re.compile(r"[a-z0-9._%+'\-]+@[a-z0-9\-]+(?:\.[a-z0-9\-]+)+")
 _SPEAKER = re.compile(r"^\[[0-9:]+\] (?P<name>[^:\n(]+?)(?: \((?P<company>[^)\n]*)\))?:", re.MULTILINE)
@@ -100,6 +104,12 @@ class Tombstones:
     def has(self, kind: Kind, text: str) -> bool:
         """Whether this subject was erased."""
         return self.erasure_of(kind, text) is not None
+
+    def masked(self, value: str) -> str:
+        """A value as it may be read: itself, or what stands for it when it held an erased person's texts."""
+        if len(value) < SHORTEST_VALUE or not self.has("value", value):
+            return value
+        return MASK + self.hash("value", value)[:16]
 
     def learn(self, kind: Kind, text: str, erasure_id: str) -> None:
         """Note one more subject of an erasure; `keep` writes it to the ledger."""

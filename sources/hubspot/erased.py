@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from nightdesk.erasure.tombstones import (
     ENGAGEMENTS,
@@ -22,6 +22,7 @@ from nightdesk.erasure.tombstones import (
 )
 from sources.hubspot.api import Link
 from sources.hubspot.client import Json
+from sources.hubspot.rows import Row
 
 
 class Erased:
@@ -89,6 +90,11 @@ class Erased:
         with self._lock:
             self._links["all"] += len(links) - len(kept)
         return kept
+
+    def values(self, found: Iterable[Row]) -> Iterator[Row]:
+        """Rows of `namespaced_values`; a text of ours that quotes an erased person gives way to its mask."""
+        for object_type, record_id, name, value, updated_at in found:
+            yield object_type, record_id, name, value and self._tombstones.masked(value), updated_at
 
     def _note(self, object_type: str, ids: set[str]) -> None:
         with self._lock:

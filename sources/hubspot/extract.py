@@ -313,9 +313,8 @@ class Extraction:
         self._spool.add("property_history", rows.history_rows(kind, page))
         if definitions.namespaced:
             blanks = self._previous.has_namespaced(kind.name)
-            self._spool.add(
-                "namespaced_values", rows.namespaced_rows(kind, page, definitions.namespaced, blanks=blanks)
-            )
+            values = rows.namespaced_rows(kind, page, definitions.namespaced, blanks=blanks)
+            self._spool.add("namespaced_values", values if self._erased is None else self._erased.values(values))
         if kind.name == "contacts":
             emails = {email.strip().lower() for record in page if (email := record["properties"].get("email"))}
             with self._lock:

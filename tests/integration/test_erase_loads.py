@@ -148,6 +148,24 @@ def test_a_voice_is_known_again_and_a_quoting_mail_of_a_known_thread_stays_out(
         assert (report.rows_moved["calls"], report.rows_moved["emails"]) == (1, 1)
 
 
+def test_a_value_of_ours_that_quotes_the_person_is_read_as_its_mask(template: Template, tmp_path: Path) -> None:
+    with template.loaded(tmp_path) as it:
+        body = {"label": "R", "type": "string", "fieldType": "text", "groupName": "contactinformation"}
+        it.api("POST", "/crm/v3/properties/contacts", body | {"name": "nightdesk_reason"})
+        it.edit("contacts", "1000005", nightdesk_reason="Ada said: our budget is open.")
+        it.edit("contacts", "1000006", nightdesk_reason="A title we sell to.")
+        stones = _stones(it)
+        stones.learn("value", "Ada said: our budget is open.", "e1")
+        _erase(it, stones)
+        _load(it, stones, full=True)
+        found = dict(it.ask("select object_id, value from hubspot.namespaced_values"))  # pyright: ignore
+        assert found["1000006"] == "A title we sell to."
+        assert str(found["1000005"]).startswith("erased:") and found["1000005"] == stones.masked(
+            "Ada said: our budget is open."
+        )
+        assert sum(_load(it, stones).rows_moved.values()) == _load(it, stones).rows_moved["load_watermarks"]
+
+
 def test_nobody_erased_costs_nothing(template: Template, tmp_path: Path) -> None:
     with template.loaded(tmp_path) as it:
         it.edit("contacts", CONTACT, jobtitle="COO")

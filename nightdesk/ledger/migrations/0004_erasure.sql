@@ -1,7 +1,7 @@
 -- Proof that a person was erased, without the person: keyed hashes only. Loads are held against them.
 create table tombstones (
     erasure_id varchar not null,
-    subject_kind varchar not null,         -- contact | email | document | thread | speaker
+    subject_kind varchar not null,         -- contact | email | document | thread | speaker | value
     subject_hash varchar not null,         -- HMAC-SHA256 of the canonical id, address or name under the ledger's erasure key
     requested_by varchar not null,
     reason varchar not null,
