@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from enrich.agents.rules.research import Answer, Found, pairs
@@ -30,14 +30,17 @@ def account_deep_dive(context: Context, found: Found, writer: Writer) -> Answer:
         "stakeholders": research.stakeholders(),
         "unknowns": research.unknowns(),
     }
-    return {name: _distinct(items)[: _MOST[name]] for name, items in sections.items()}
+    return {name: _distinct(items, _MOST[name]) for name, items in sections.items()}
 
 
-def _distinct(items: Iterable[Answer | None]) -> list[Answer]:
+def _distinct(items: Iterable[Answer | None], most: int) -> list[Answer]:
+    """The first so many; what comes after is never written, because each sentence is held to its evidence."""
     found: dict[str, Answer] = {}
     for item in items:
         if item is not None:
             found.setdefault(item["text"], item)
+            if len(found) == most:
+                break
     return list(found.values())
 
 
@@ -67,26 +70,27 @@ class _Account:
             key=lambda fact: (order.get(fact.predicate, 99), -fact.day.toordinal(), fact.id),
         )
 
-    def summary(self) -> list[Answer | None]:
-        return [self._firm(), self._deal(), *(self._twice(*pair) for pair in self.pairs if not _is_trigger(pair[0]))]
+    def summary(self) -> Iterator[Answer | None]:
+        yield self._firm()
+        yield self._deal()
+        for pair in self.pairs:
+            if not _is_trigger(pair[0]):
+                yield self._twice(*pair)
 
-    def trigger(self) -> list[Answer | None]:
+    def trigger(self) -> Iterator[Answer | None]:
         fit = sorted((pair for pair in self.pairs if _is_trigger(pair[0])), key=lambda pair: _rank(pair[0]))
-        return [self._twice(*pair) for pair in fit]
+        for pair in fit:
+            yield self._twice(*pair)
 
-    def hypothesis(self) -> list[Answer | None]:
+    def hypothesis(self) -> Iterator[Answer | None]:
         seen: set[str] = set()
-        items: list[Answer | None] = []
         for fact in self.single:
             if fact.predicate not in seen:
                 seen.add(fact.predicate)
-                phrase = self._phrase("once", fact)
-                items.append(self.write.sentence(phrase, self.write.about(fact), [fact.id]))
-        return items
+                yield self.write.sentence(self._phrase("once", fact), self.write.about(fact), [fact.id])
 
-    def stakeholders(self) -> list[Answer | None]:
+    def stakeholders(self) -> Iterator[Answer | None]:
         titles = self._titles()
-        items: list[Answer | None] = []
         named: set[str] = set()
         # What somebody says of their part in the decision comes before what else they said.
         ranked = sorted(self.theirs, key=lambda item: item.fact.predicate not in ("authority", "champion"))
@@ -95,35 +99,32 @@ class _Account:
                 sentence = self._person(item, titles.get(item.author, ""))
                 if sentence is not None:
                     named.add(item.author)
-                    items.append(sentence)
+                    yield sentence
         silent = [(name, title) for name, title in titles.items() if title and name not in named]
         for name, title in silent[:_MOST_SILENT]:
             values = {"who": name, "title": title}
-            items.append(self.write.sentence(self.phrases["people"]["silent"], values, ["account.people"]))
-        return items
+            yield self.write.sentence(self.phrases["people"]["silent"], values, ["account.people"])
 
-    def unknowns(self) -> list[Answer | None]:
+    def unknowns(self) -> Iterator[Answer | None]:
         name = self.context.get("account.name")
         # A name that long is no name, and questions should not repeat what somebody wrote there.
         name = name if len(name) <= _LONGEST_NAME else "this account"
         known = {item.fact.predicate: item.fact for item in reversed(self.theirs)}
         questions = self.write.phrases["questions"]
-        items: list[Answer | None] = []
         for predicate, key in (
             ("authority", "authority_unknown"),
             ("budget", "budget_unknown"),
             ("timeline", "timeline_unknown"),
         ):
             if predicate not in known and name:
-                items.append(self.write.sentence(questions[key], {"name": name}, ["account.name"]))
+                yield self.write.sentence(questions[key], {"name": name}, ["account.name"])
         authority = known.get("authority")
         if authority is not None and authority.value in ("needs_approval", "committee"):
-            items.append(self._ask(authority.value, authority))
+            yield self._ask(authority.value, authority)
         for predicate in ("champion_left", "competitor"):
             fact = known.get(predicate)
             if fact is not None and fact.polarity == "affirmed":
-                items.append(self._ask(predicate, fact))
-        return items
+                yield self._ask(predicate, fact)
 
     # --- sentences ------------------------------------------------------------------------------------------------
 

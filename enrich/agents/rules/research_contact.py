@@ -94,8 +94,10 @@ def _move(
         sentence = writer.said(left)
         return {"level": "leaving", "evidence": [left.id]}, [sentence] if sentence else []
     phrases = writer.phrases["contact_background"]
-    for span in spans:
-        if any(phrase_in(words, span.text) for words in phrases["new_in_role_words"]):
+    told = " \n ".join(span.text for span in spans)
+    hints = [words for words in phrases["new_in_role_words"] if phrase_in(words, told)]
+    for span in spans if hints else ():
+        if any(phrase_in(words, span.text) for words in hints):
             document = found.documents.get(span.document)
             if document is None:
                 continue
