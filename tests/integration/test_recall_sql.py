@@ -69,7 +69,7 @@ def sql() -> str:
     """`int_recall` with its macros filled in and every reference named as `world` names it."""
     macros = "".join((ROOT / "macros" / f"{name}.sql").read_text(encoding="utf-8") for name in MACROS)
     model = (ROOT / "models" / "intermediate" / "int_recall.sql").read_text(encoding="utf-8")
-    return jinja2.Environment().from_string(macros + model).render(ref=lambda name: f"warehouse.main.{name}")
+    return jinja2.Environment().from_string(macros + model).render(ref="warehouse.main.{}".format)
 
 
 @pytest.fixture(scope="module")
@@ -221,8 +221,9 @@ def expected(operation: Operation, given_facts: list[Fact]) -> dict[
         fits = greedy([fact.tokens for fact in in_quota], operation.token_budget)
         for fact, is_in in zip(in_quota, fits, strict=True):
             position += is_in
-            decision = ("included", position) if is_in else ("over_budget", None)
-            found[record, fact.fact_id] = (*decision, use(fact))
+            found[record, fact.fact_id] = (
+                ("included", position, use(fact)) if is_in else ("over_budget", None, use(fact))
+            )
     return found
 
 
