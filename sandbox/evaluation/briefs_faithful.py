@@ -256,13 +256,14 @@ def _read(connection: duckdb.DuckDBPyConnection) -> list[Sentence]:
         """
         with remembered as (
             select fact_id, any_value(document_id) as document_id, any_value(span_start) as span_start,
-                any_value(span_end) as span_end, any_value(fact_value) as fact_value, any_value(fact_date) as fact_date
+                any_value(span_end) as span_end, any_value(fact_value) as fact_value, any_value(fact_date) as fact_date,
+                any_value(author) as author
             from ledger.facts
             group by fact_id
         )
         select evidence.answer_id, evidence.item_key, evidence.evidence_kind, evidence.evidence_id, evidence.quote,
             remembered.document_id, remembered.span_start, remembered.span_end, remembered.fact_value,
-            remembered.fact_date, documents.document_date
+            remembered.fact_date, documents.document_date, remembered.author
         from ledger.evidence as evidence
         inner join warehouse.staging.int_published as published
             on evidence.answer_id = published.answer_id and not published.is_stale
@@ -276,7 +277,7 @@ def _read(connection: duckdb.DuckDBPyConnection) -> list[Sentence]:
         if row[2] == "fact" and row[5] is not None:
             words = texts.get(str(row[5]), "")[int(row[6]) : int(row[7])]
             days = tuple(day for day in (row[9], row[10]) if isinstance(day, date))
-            cited[key].append(Source(f"{words} \u2026 {row[8]}", days))
+            cited[key].append(Source(f"{words} \u2026 {row[8]} \u2026 {row[11] or ''}", days))
             facts[key].append(str(row[3]))
         elif row[2] == "span":
             document, _, place = str(row[3]).rpartition("#")
