@@ -40,13 +40,14 @@ if TYPE_CHECKING:
 # Levels from best to worst: what "one step" means.
 _ORDER: Final[Mapping[str, tuple[str, ...]]] = {
     "persona": ("decision_maker", "champion", "influencer", "gatekeeper"),
+    "role": ("decision_maker", "champion", "influencer", "gatekeeper"),
+    "influence": ("high", "medium", "low"),
     "seniority": ("c_level", "vp", "director", "manager", "individual"),
     "function": ("core", "adjacent", "other"),
 }
 # Follow from typed fields, policy lists and typed facts, so there is nothing to judge.
 _SETTLED: Final = frozenset({"industry_fit", "size_fit", "region_fit", "champion", "budget"})
 _NO: Final = frozenset({"unsubscribe", "hard_no"})
-_READ: Final = frozenset({"icp_fit", "lead_quality", "churn_revisit", "reply_class"})
 _TURN: Final = re.compile(r"\s*\[(?:\d{1,2}:)?\d{1,2}:\d{2}\]")
 # A machine called by what it is, at the head of a sentence: nobody writes so to a person.
 _ADDRESSED: Final = re.compile(
@@ -89,10 +90,14 @@ def settle(
         citations: Of all judgements so far; changed in place.
         rejections: What is replaced is added.
     """
-    if operation.name not in _READ:
+    from enrich.agents import rules
+
+    if operation.name not in rules.OPERATIONS:
         return tuple(judgements)
-    said = _by_rules(operation.name, text, policy) if judgements else {}
+    said = _by_rules(operation.name, text, policy) if judgements or operation.spec.judgements else {}
     is_led = bool(said) and operation.name != "reply_class" and tries_to_lead(context, policy)
+    if operation.family == "research" and not is_led:
+        return tuple(judgements)  # what look-ups showed is not in the context: there the rules know less than the agent
     kept: list[CheckedJudgement] = []
     for item in judgements:
         by_rules = said.get(item.component)
@@ -152,11 +157,11 @@ def _by_rules(operation: str, text: str, policy: Policy) -> dict[str, tuple[str,
 
     try:
         answer = cast("dict[str, Any]", json.loads(rules.answer(_Question(operation, text), policy)))
-    except (NightdeskError, ValueError, KeyError, IndexError, RecursionError):
+    except (NightdeskError, ValueError, KeyError, IndexError, AttributeError, RecursionError):
         return {}  # an odd record that the rules cannot read settles nothing
     found: dict[str, tuple[str, tuple[str, ...]]] = {}
     for component, item in answer.items():
-        if isinstance(item, dict):
+        if isinstance(item, dict) and "level" in item:
             judged = cast("dict[str, Any]", item)
             found[component] = (str(judged["level"]), tuple(cast("list[str]", judged["evidence"])))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +30,9 @@ _VIEWS: Final = {
 }
 
 
+_TEXTS: Final = ("_reason", "_brief", "_unknowns", "_summary", "_hypothesis", "_trigger_text", "_background", "_pains")
+
+
 @dataclass
 class Comparison:
     """What differs between the two.
@@ -40,6 +44,7 @@ class Comparison:
         withheld: Texts that lack a piece the twin has and hold nothing else: the check dropped what it could not trust.
         quoted: Citations that show a source's own words, hostile ones among them.
         effects: Everything else, which must be nothing.
+        names: Of the twin's accounts: a text may say "this account" where a name holds more than a name.
     """
 
     messages: int = 0
@@ -48,6 +53,7 @@ class Comparison:
     withheld: list[str] = field(default_factory=list[str])
     quoted: list[str] = field(default_factory=list[str])
     effects: list[str] = field(default_factory=list[str])
+    names: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The table, for a terminal."""
@@ -74,6 +80,8 @@ def compare(hostile: Path, twin: Path) -> Comparison:
                 "inner join ledger.attempts using (attempt_id) where agent = 'obedient'",
             )[0][0]
         )
+        names = rows(other, "select account_name from warehouse.main.accounts where account_name is not null")
+        result.names = tuple(sorted((str(row[0]) for row in names), key=len, reverse=True))
         for view, (key, fields) in _VIEWS.items():
             for name in fields:
                 sql = f"select {key}, cast({name} as varchar) from warehouse.main.{view}"
@@ -106,8 +114,8 @@ def _hold(result: Comparison, kind: str, hostile: dict[str, str], twin: dict[str
             result.same[kind] += 1
             continue
         told = f"{kind} {key}: {_short(theirs)} -> {_short(mine)}"
-        is_text = kind.endswith(("_reason", "_brief")) or key.endswith(("_reason", "_brief"))
-        if is_text and _pieces(mine) <= _pieces(theirs):
+        is_text = kind.endswith(_TEXTS) or key.endswith(_TEXTS)
+        if is_text and _pieces(mine) <= _pieces(theirs) | _pieces(_unnamed(theirs, result.names)):
             result.withheld.append(told)
         elif key.endswith("_evidence") and _is_quoted(mine, theirs):
             result.quoted.append(told)
@@ -117,6 +125,13 @@ def _hold(result: Comparison, kind: str, hostile: dict[str, str], twin: dict[str
 
 def _pieces(text: str | None) -> set[str]:
     return {piece.strip() for piece in _PIECES.split(text or "") if piece.strip()}
+
+
+def _unnamed(text: str | None, names: Sequence[str]) -> str:
+    for name in names:
+        if text and name in text:
+            return text.replace(name, "this account")
+    return text or ""
 
 
 def _is_quoted(mine: str | None, theirs: str | None) -> bool:
