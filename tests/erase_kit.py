@@ -173,9 +173,10 @@ _TURN = re.compile(r"^\[[0-9:]+\] (?P<who>[^:\n]+): (?P<said>.*)$", re.MULTILINE
 def subject(store: Path, contact_id: str) -> Subject:
     """Read a person from the CRM's own store, with no help of the code under test.
 
-    `texts`: bodies (up to the first quoted line) and subjects of mails they sent, the turns they spoke, name and address. `others`: what rightly
-    stays. That is every text of records that belong to other companies and show neither link nor address of theirs,
-    and of their own company what others themselves wrote (mails up to the first quoted line) and said (their turns).
+    `texts`: bodies (up to the first quoted line) and subjects of mails they sent, the turns they spoke, name and
+    address. `others`: what rightly stays. That is every text of records that belong to other companies and show
+    neither link nor address of theirs, and of their own company what others themselves wrote (mails up to the first
+    quoted line) and said (their turns).
     """
     records, links = _crm(store)
     me = ("contacts", contact_id)

@@ -19,11 +19,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from nightdesk.erasure.needles import Needles
 from nightdesk.erasure.tombstones import (
     ENGAGEMENTS,
+    Kind,
     Subject,
     Tombstones,
     document,
@@ -67,12 +68,14 @@ class Person:
 
     def subjects(self) -> list[Subject]:
         """Everything a tombstone is made of."""
-        found: list[Subject] = [("contact", one) for one in sorted(self.contacts)]
-        found += [("email", one) for one in sorted(self.addresses)]
-        found += [("document", document(*one)) for one in sorted(self.documents)]
-        found += [("thread", one) for one in sorted(self.threads)]
-        found += [("speaker", speaker(*one)) for one in sorted(self.speakers)]
-        return found
+        texts: dict[Kind, list[str]] = {
+            "contact": sorted(self.contacts),
+            "email": sorted(self.addresses),
+            "document": sorted(document(*one) for one in self.documents),
+            "thread": sorted(self.threads),
+            "speaker": sorted(speaker(*one) for one in self.speakers),
+        }
+        return [(kind, one) for kind, some in texts.items() for one in some]
 
     def by_type(self) -> dict[str, int]:
         """Documents per object type."""
@@ -210,7 +213,7 @@ def _further_addresses(
 
 def _sender(headers: str | None) -> str:
     try:
-        sender = json.loads(headers or "{}").get("from") or {}
+        sender: dict[str, Any] = json.loads(headers or "{}").get("from") or {}
         name = f"{sender.get('firstName') or ''} {sender.get('lastName') or ''}"
     except (ValueError, AttributeError):
         return ""

@@ -10,8 +10,12 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nightdesk.errors import NightdeskError
+
+if TYPE_CHECKING:
+    import duckdb
 
 _FRESH = ".erasing"
 
@@ -106,15 +110,15 @@ def _sync(path: Path) -> None:
     os.close(handle)
 
 
-def _counts(connection: object, catalog: str) -> list[tuple[str, str, int]]:
-    execute = connection.execute  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
-    tables = execute(
+def _counts(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[tuple[str, str, int]]:
+    tables = connection.execute(
         "select schema_name, table_name from duckdb_tables() where database_name = ? order by all", [catalog]
     ).fetchall()
-    return [
-        (schema, table, execute(f'select count(*) from {catalog}."{schema}"."{table}"').fetchone()[0])
-        for schema, table in tables
-    ]
+    found: list[tuple[str, str, int]] = []
+    for schema, table in tables:
+        row = connection.execute(f'select count(*) from {catalog}."{schema}"."{table}"').fetchone()
+        found.append((str(schema), str(table), int(row[0]) if row else 0))
+    return found
 
 
 def _quoted(path: Path) -> str:

@@ -325,7 +325,8 @@ def _plan(con: duckdb.DuckDBPyConnection) -> None:
         con,
         "plans",
         {
-            "plan_id": "plan-1", "run_id": "r1", "crm": "hubspot", "kind": "sync", "as_of": date(2026, 11, 17), "digest": "d",
+            "plan_id": "plan-1", "run_id": "r1", "crm": "hubspot", "kind": "sync", "as_of": date(2026, 11, 17),
+            "digest": "d",
             "policy_hash": "p", "mapping_hash": "m", "schema_hash": "s", "operation_count": 4, "guards": "[]",
             "created_by": "nightdesk", "created_at": NOW, "expires_at": NOW,
         },
@@ -333,8 +334,8 @@ def _plan(con: duckdb.DuckDBPyConnection) -> None:
     base = {
         "plan_id": "plan-1", "crm": "hubspot", "value_type": "text", "conflict_class": "new", "evidence_count": 1,
         "operation": "lead_quality", "field_class": "owned", "risk": "low", "autonomy_level": 2, "is_stale": False,
-        "is_suppressed": False, "is_namespaced": True, "decision": "auto", "deciding_rule": "x", "object_type": "contacts",
-        "property": "nightdesk_reason",
+        "is_suppressed": False, "is_namespaced": True, "decision": "auto", "deciding_rule": "x",
+        "object_type": "contacts", "property": "nightdesk_reason",
     }  # fmt: skip
     quoting = json.dumps([{"id": FACT, "quote": SAID, "url": "/records/emails/10"}])
     for op, record, label, text, evidence, answer in (
