@@ -10,7 +10,7 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export RUNTIME__DLTHUB_TELEMETRY := false
 export GX_ANALYTICS_ENABLED := false
 
-.PHONY: help install demo nights test lint eval costs bench lock clean
+.PHONY: help install demo nights test lint eval costs bench soak lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ costs: $(STAMP)  ## What a night costs, against agents that read raw records (th
 
 bench: $(STAMP)  ## Times of the night's parts at full size
 	@$(BIN)/python -m tests.bench
+
+soak: $(STAMP)  ## Simulated hostile models against the whole night, on a company and a ledger of their own
+	@$(BIN)/python -m sandbox.evaluation.survival
 
 lock:  ## Make requirements.txt anew from pyproject.toml (needs uv)
 	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header --extra dev pyproject.toml -o requirements.txt
