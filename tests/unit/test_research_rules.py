@@ -85,7 +85,7 @@ def test_a_contact_is_judged_by_their_own_words() -> None:
     texts, facts = of_contact(TEXTS), of_contact(FACTS)
     with warehouse(texts, facts) as connection:  # pyright: ignore[reportArgumentType]
         checked, calls = asked("contact_background", DANA, connection)
-    assert calls == ["list_facts", "list_documents", "read_document", "read_document", "read_document"]
+    assert calls == ["list_facts", "list_documents", "read_document", "read_document"]
     levels = {item.component: item.level for item in checked.judgements}
     assert levels == {"role": "decision_maker", "influence": "high", "style": "brief", "move": "none_known"}
     assert checked.rejections == () and len(section(checked, "pains")) == 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 OPERATIONS = ("account_deep_dive", "contact_background")
-_DOCUMENTS_READ = {"account_deep_dive": 2, "contact_background": 3}
+_DOCUMENTS_READ = {"account_deep_dive": 2, "contact_background": 2}
 
 
 @dataclass(frozen=True, slots=True)
