@@ -154,15 +154,17 @@ def _values(connection: duckdb.DuckDBPyConnection, relation: str) -> Iterator[by
 
 @dataclass(frozen=True)
 class Subject:
-    """One person of the sample company and everything they wrote and said, as the CRM itself has it."""
+    """One person of the sample company and everything they wrote and said, as the CRM itself has it.
+
+    `near` are the contacts who share a company, a mail, a call or a meeting with them.
+    """
 
     contact_id: str
     email: str
     name: str
     texts: tuple[str, ...]
     others: tuple[str, ...]
-    linked: frozenset[tuple[str, str]]
-    companies: frozenset[str]
+    near: frozenset[str]
 
 
 Record = tuple[str, str]
@@ -206,7 +208,8 @@ def subject(store: Path, contact_id: str) -> Subject:
             others += [_new(properties), properties.get("hs_email_subject", "")]
         elif not ours:
             others += values
-    return Subject(contact_id, email, name, tuple(texts), tuple(others), frozenset(linked), frozenset(companies))
+    near = {one for record in linked for kind, one in links.get(record, set()) if kind == "contacts"}
+    return Subject(contact_id, email, name, tuple(texts), tuple(others), frozenset(near))
 
 
 def _new(mail: dict[str, str]) -> str:
