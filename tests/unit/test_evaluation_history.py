@@ -129,6 +129,60 @@ def test_nothing_to_play_back_is_one_clear_error(monkeypatch: pytest.MonkeyPatch
         report.run(Console(quiet=True), contacts=None, seed=1, folder=tmp_path, asked=report.Asked(agent="recorded"))
 
 
+class _Enough(Exception):
+    """Ends a run where a real one would begin to ask."""
+
+
+def test_a_paid_night_is_priced_first_and_then_held_to_its_budget(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from sandbox.evaluation import night
+
+    nights: list[dict[str, Any]] = []
+
+    def a_night(_: Path, folder: Path, **options: Any) -> None:
+        nights.append(options | {"folder": folder.name})
+        if options["agent"] == "claude":
+            raise _Enough
+
+    lines = [Line("extract_facts", "a-model", 400, 900_000, Decimal("0.09"), Decimal("1.20"))]
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "not-a-key")
+    monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.setattr(night, "run", a_night)
+    monkeypatch.setattr(night_priced, "estimate", lambda *_: lines)
+
+    def evaluate(**options: Any) -> Any:
+        asked = report.Asked(agent="claude", **options)
+        return report.run(Console(width=120), contacts=None, seed=1, folder=tmp_path, asked=asked)
+
+    assert evaluate(estimate_only=True) is None
+    assert [one["agent"] for one in nights] == ["rules"]
+    assert "never more than 5.00 USD" in capsys.readouterr().out
+    with pytest.raises(NightdeskError, match="Reading alone"):
+        evaluate(budget_usd=Decimal("0.05"))
+    with pytest.raises(_Enough):
+        evaluate(budget_usd=Decimal("0.50"))
+    assert [(one["folder"], one["agent"]) for one in nights[-2:]] == [("rehearsal", "rules"), ("night", "claude")]
+    assert nights[-1]["budget_usd"] == Decimal("0.50")
+    assert {one["contacts"] for one in nights} == {night_priced.CONTACTS}
+
+
+def test_the_budget_caps_the_night_and_every_operation_of_it() -> None:
+    from nightdesk import policy as policies
+    from nightdesk.prepare import Project
+    from sandbox.evaluation import night
+
+    policy = policies.load(Path(__file__).parents[2] / "policies")
+    unused: Any = None
+    held = night.held_to(Project(Path(), unused, policy), Decimal("0.50")).policy.budget
+    assert held.night_usd == Decimal("0.50")
+    assert max(held.operation_usd.values()) == Decimal("0.50")
+    assert held.operation_usd.keys() == policy.budget.operation_usd.keys()
+    assert policy.budget.night_usd > Decimal("0.50")  # the policy itself is as it was
+
+
 def test_what_does_not_fit_the_budget_is_refused_before_it_is_asked() -> None:
     lines = [Line("extract_facts", "m", 400, 900_000, Decimal("0.09"), Decimal("1.20"))] * 2
     night_priced.require_room(lines, Decimal("0.18"))
