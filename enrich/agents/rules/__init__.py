@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from enrich import context as contexts
-from enrich import evidence, spans
+from enrich import evidence, second_reading, spans
 from enrich.agents.rules import lexicon as lexicons
 from enrich.agents.rules import research
 from enrich.agents.rules.brief import meeting_brief
@@ -108,6 +108,10 @@ def answer(request: Request, policy: Policy, steps: Sequence[Step] = ()) -> str:
                 result = account_deep_dive(context, found, writer)
             else:
                 result = contact_background(context, found, policy, lexicon.titles, writer)
+                if steps and second_reading.tries_to_lead(context, policy):
+                    # A record that talks to its reader is judged by the fields that the check itself can read.
+                    bare = contact_background(context, research.Found(), policy, lexicon.titles, writer)
+                    result |= {name: bare[name] for name in ("role", "influence", "style", "move")}
         case _:
             raise NightdeskError(
                 f"The rules agent does not know the operation `{request.operation}`",
