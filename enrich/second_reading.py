@@ -293,6 +293,10 @@ class _Reading:
         before = self._prepared.get(self._spans[index - 1].id) if index else None
         if fact.fact_date is not None and not self._names(fact.fact_date, item.span.text):
             return "the words name no such day"
+        if self._policy.predicates.predicates[fact.predicate].value == "month":
+            first = date.fromisoformat(f"{fact.fact_value}-01")
+            if not any(self._names(first + timedelta(days=at), self._text(before, item)) for at in (1, 15, 27)):
+                return "the words name no such month"
         said = {
             (found.value, found.polarity, found.day)
             for found in self._read(before, item)
@@ -301,6 +305,10 @@ class _Reading:
         if not said:
             return None if self._is_spoken_of(fact, before, item) else f"the words do not speak of `{fact.predicate}`"
         return self._contradiction(fact, said, is_spoken_of=self._is_spoken_of(fact, before, item))
+
+    @staticmethod
+    def _text(before: Prepared | None, item: Prepared) -> str:
+        return f"{before.span.text} {item.span.text}" if before is not None else item.span.text
 
     def _names(self, day: date, text: str) -> bool:
         """Whether a day is one that the words name, give or take the edges of a month."""
