@@ -186,7 +186,6 @@ class Project:
         insert(self.ledger, "facts", [{"answer_id": answer_id, "document_id": record_id, **fact} for fact in facts])
         return answer_id
 
-
     def ask(self, operation: str, operation_hash: str = "o", asked_since: datetime = NIGHT) -> None:
         """Make this the question of an operation, unless it is already."""
         with duckdb.connect(str(self.ledger)) as ledger:
