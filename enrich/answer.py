@@ -32,6 +32,8 @@ Outcome = Literal["enriched", "insufficient_data", "rejected"]
 
 MAX_ANSWER_CHARS = 400_000
 MAX_REJECTION_CHARS = 500
+MAX_REJECTIONS = 100
+"""Kept of one answer; a hostile model could fill a disk with what nobody will see."""
 
 # --- what an agent says ------------------------------------------------------------------------------------------------  # noqa: E501
 
@@ -193,16 +195,33 @@ class CheckedAnswer:
 
 
 class Rejections:
-    """Collects what failed, numbering the items of one kind and key."""
+    """Collects what failed, numbering the items of one kind and key; of a flood, as much as a person would read."""
 
     def __init__(self) -> None:
-        self.items: list[Rejection] = []
+        self._kept: list[Rejection] = []
         self._next: dict[tuple[str, str], int] = {}
+        self._left_out = 0
 
     def add(self, kind: str, key: str, body: str, reason: str) -> None:
+        """Note one thing that was thrown away, and why."""
+        if len(self._kept) >= MAX_REJECTIONS:
+            self._left_out += 1
+            return
         position = self._next.get((kind, key), 0)
         self._next[kind, key] = position + 1
-        self.items.append(Rejection(kind, key, position, printable(body)[:MAX_REJECTION_CHARS], reason))
+        self._kept.append(Rejection(kind, key, position, printable(body)[:MAX_REJECTION_CHARS], reason))
+
+    @property
+    def items(self) -> tuple[Rejection, ...]:
+        """What was noted, in order; the last one says how many more there were, if there were too many."""
+        if not self._left_out:
+            return tuple(self._kept)
+        return (*self._kept, Rejection("answer", "more", 0, "", f"{self._left_out:,} more of one answer were dropped"))
+
+    @property
+    def count(self) -> int:
+        """All that was thrown away."""
+        return len(self._kept) + self._left_out
 
 
 # --- the check ----------------------------------------------------------------------------------------------------------  # noqa: E501
@@ -216,6 +235,7 @@ def check(
     *,
     record_id: str,
     also_shown: Mapping[str, Shown] | None = None,
+    by_rules: bool = False,
 ) -> CheckedAnswer:
     """Parse an agent's answer and keep what is legal and supported.
 
@@ -226,6 +246,7 @@ def check(
         policy: The policy the question was asked under.
         record_id: Canonical id of the record; becomes part of fact ids and of span evidence.
         also_shown: What look-ups showed the agent beside the context, by the id it may be cited with.
+        by_rules: The rules agent itself has answered: reading the same a second time would find nothing.
 
     Returns:
         Never raises for anything an agent can say. An answer that does not parse is `is_valid=False`, `rejected`.
@@ -238,7 +259,12 @@ def check(
     except (ValidationError, ValueError, RecursionError) as error:
         answer = unreadable(raw_json_text, error)
     else:
-        answer = check_parsed(operation, parsed, context, policy, record_id, also_shown or {}, Rejections())
+        rejections = Rejections()
+        answer = check_parsed(
+            operation, parsed, context, policy, record_id, also_shown or {}, rejections, by_rules=by_rules
+        )
+    if by_rules:
+        return answer
     return second_reading.with_a_no(operation, context, policy, record_id, answer)
 
 
@@ -262,6 +288,8 @@ def check_parsed(
     also_shown: Mapping[str, Shown],
     rejections: Rejections,
     most_facts: int | None = None,
+    *,
+    by_rules: bool = False,
 ) -> CheckedAnswer:
     """`check` of what has been parsed; `rejections` may hold what was thrown away before."""
     shown_context = contexts.parse(context)
@@ -271,7 +299,7 @@ def check_parsed(
     shown = {**also_shown, **shown}  # the context's own ids win: no look-up can stand in for them
     citations: list[EvidenceItem] = []
     judgements = _judgements(operation, parsed.judgements, shown, citations, rejections)
-    if parsed.judgements:
+    if parsed.judgements and not by_rules:
         judgements = second_reading.settle(
             operation, context, shown_context, shown, policy, judgements, citations, rejections
         )
@@ -287,15 +315,14 @@ def check_parsed(
         citations,
         rejections,
     )
-    facts = second_reading.hold(shown_context, found, policy, facts, citations, rejections)
+    if not by_rules:
+        facts = second_reading.hold(shown_context, found, policy, facts, citations, rejections)
     outcome, reason = _outcome(operation, judgements, kept, facts, rejections)
     if outcome == "insufficient_data":
         confidence = None
     else:
         confidence = _confidence(operation, judgements, kept, facts, citations, shown, rejections, policy)
-    return CheckedAnswer(
-        True, outcome, reason, confidence, judgements, kept, facts, tuple(citations), tuple(rejections.items)
-    )
+    return CheckedAnswer(True, outcome, reason, confidence, judgements, kept, facts, tuple(citations), rejections.items)
 
 
 def unreadable(text: str, error: Exception) -> CheckedAnswer:
@@ -532,7 +559,7 @@ def _confidence(
         share = (known * rule.known_component + (total - known) * rule.unknown_component) / total
     else:
         passed = len(kept) + len(facts)
-        share = passed / (passed + len(rejections.items)) if passed + len(rejections.items) else 1.0
+        share = passed / (passed + rejections.count) if passed + rejections.count else 1.0
     theirs = {item.evidence_id for item in shown.values() if item.side == "theirs"}
     has_their_words = any(fact.author_side == "theirs" for fact in facts) or any(
         item.evidence_id in theirs for item in citations

@@ -69,7 +69,7 @@ def check_parts(
                 rejections.add("fact", printable(fact.predicate)[:40], fact_body(fact), problem)
     not_read = f"{len(problems)} of {len(parts)} parts could not be used, {problems[0]}" if problems else None
     if len(problems) == len(parts):
-        return CheckedAnswer(False, "rejected", not_read, None, rejections=tuple(rejections.items))
+        return CheckedAnswer(False, "rejected", not_read, None, rejections=rejections.items)
     answer = check_parsed(
         operation,
         ParsedAnswer(facts=tuple(facts)),

@@ -55,13 +55,20 @@ class OneCall:
     Args:
         request: The question; its hash is the question's own.
         check: Raw text to checked answer.
+        unusable: What becomes of a refusal or a truncated answer.
     """
 
     most_rounds = 1
 
-    def __init__(self, request: AgentRequest, check: Callable[[str], CheckedAnswer]) -> None:
+    def __init__(
+        self,
+        request: AgentRequest,
+        check: Callable[[str], CheckedAnswer],
+        unusable: Callable[[CheckedAnswer], CheckedAnswer],
+    ) -> None:
         self._request: AgentRequest | None = request
         self._check = check
+        self._unusable = unusable
         self._response: AgentResponse | None = None
 
     @property
@@ -81,7 +88,8 @@ class OneCall:
     def conclude(self) -> CheckedAnswer:
         """Check it."""
         assert self._response is not None
-        return not_usable(self._response) or self._check(self._response.text)
+        failed = not_usable(self._response)
+        return self._unusable(failed) if failed is not None else self._check(self._response.text)
 
 
 @dataclass(frozen=True, slots=True)

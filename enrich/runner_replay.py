@@ -85,7 +85,15 @@ def _replay_part(
 
 
 def _conclude(task: Task, line: SpoolLine, context: str) -> Callable[[], CheckedAnswer]:
-    return lambda: not_usable(line.response) or task.check(line.response.text, context, line.record_id)
+    check = task.check if line.agent == task.agent or task.check_others is None else task.check_others
+
+    def concluded() -> CheckedAnswer:
+        failed = not_usable(line.response)
+        if failed is not None:
+            return task.unusable(failed, context, line.record_id)
+        return check(line.response.text, context, line.record_id)
+
+    return concluded
 
 
 def _answer_id(line: SpoolLine) -> str:

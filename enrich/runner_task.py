@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from enrich.agents.protocol import AgentRequest
+from enrich.agents.protocol import AgentRequest, SpeaksByRules
 from enrich.calls import InParts, InSteps, OneCall
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class Task:
         user_message: Context to what a language model is shown of one record; not called for agents that count no
             tokens, because cutting a long document into spans takes time.
         check: (raw text, context, record id) to what may go into the ledger.
+        agent: Name of the agent that is asked.
+        check_others: `check` for what another agent said before a crash; None where it is the same.
+        hear_a_no: (answer without content, context, record id) to the answer with the no that stands in the text.
         parts: Context to the parts of a long document; None where a document is always read in one call.
         check_parts: (what was said of the parts, context, record id) to what may go into the ledger.
         parts_from_chars: Shorter contexts are never cut.
@@ -52,6 +55,9 @@ class Task:
     max_output_tokens: int
     user_message: Callable[[str], str]
     check: Callable[[str, str, str], CheckedAnswer]
+    agent: str = ""
+    check_others: Callable[[str, str, str], CheckedAnswer] | None = None
+    hear_a_no: Callable[[CheckedAnswer, str, str], CheckedAnswer] | None = None
     parts: Callable[[str], Sequence[Part]] | None = None
     check_parts: Callable[[Sequence[ReadPart], str, str], CheckedAnswer] | None = None
     parts_from_chars: int = 0
@@ -88,8 +94,14 @@ class Task:
             if len(parts) > 1:
                 return InParts(request, parts, lambda read: check_parts(read, row.context, row.record_id))
         return OneCall(
-            replace(request, user_message=self._message(row)), lambda text: self.check(text, row.context, row.record_id)
+            replace(request, user_message=self._message(row)),
+            lambda text: self.check(text, row.context, row.record_id),
+            lambda answer: self.unusable(answer, row.context, row.record_id),
         )
+
+    def unusable(self, answer: CheckedAnswer, context: str, record_id: str) -> CheckedAnswer:
+        """What is kept of a refusal or a truncated answer: nothing, but a no that the rules hear in the text."""
+        return answer if self.hear_a_no is None else self.hear_a_no(answer, context, record_id)
 
     def _message(self, row: QueueRow) -> str:
         return self.user_message(row.context) if self.max_output_tokens else ""
@@ -103,8 +115,10 @@ def of_operation(operation: Operation, policy: Policy, agent: Agent) -> Task:
     """
     from enrich.answer import check
     from enrich.answer_parts import check_parts
+    from enrich.second_reading import with_a_no
 
     model = agent.model_for(operation.name)
+    by_rules = isinstance(agent, SpeaksByRules) and agent.speaks_by_rules
     most_tokens = agent.reads_at_once(operation.name) if operation.can_be_read_in_parts else 0
     task = Task(
         operation=operation.name,
@@ -115,10 +129,16 @@ def of_operation(operation: Operation, policy: Policy, agent: Agent) -> Task:
         output_schema=operation.output_schema(policy),
         max_output_tokens=agent.max_output_tokens_for(operation.name),
         user_message=lambda context: operation.user_message(context, policy),
-        check=lambda text, context, record_id: check(operation, text, context, policy, record_id=record_id),
+        check=lambda text, context, record_id: check(
+            operation, text, context, policy, record_id=record_id, by_rules=by_rules
+        ),
+        agent=agent.name,
+        hear_a_no=lambda answer, context, record_id: with_a_no(operation, context, policy, record_id, answer),
+        check_others=lambda text, context, record_id: check(operation, text, context, policy, record_id=record_id),
     )
     if operation.spec.tools:
-        return replace(task, toolbox=_toolbox(operation, policy), check_steps=_check_steps(operation, policy))
+        steps = _check_steps(operation, policy, by_rules=by_rules)
+        return replace(task, toolbox=_toolbox(operation, policy), check_steps=steps)
     if not most_tokens:
         return task
 
@@ -142,10 +162,12 @@ def _toolbox(operation: Operation, policy: Policy) -> Callable[[duckdb.DuckDBPyC
     return opened
 
 
-def _check_steps(operation: Operation, policy: Policy) -> Callable[[str, str, str, Mapping[str, Shown]], CheckedAnswer]:
+def _check_steps(
+    operation: Operation, policy: Policy, *, by_rules: bool
+) -> Callable[[str, str, str, Mapping[str, Shown]], CheckedAnswer]:
     from enrich.answer import check
 
     def checked(text: str, context: str, record_id: str, shown: Mapping[str, Shown]) -> CheckedAnswer:
-        return check(operation, text, context, policy, record_id=record_id, also_shown=shown)
+        return check(operation, text, context, policy, record_id=record_id, also_shown=shown, by_rules=by_rules)
 
     return checked

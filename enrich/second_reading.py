@@ -8,8 +8,12 @@ settle is settled here, after the evidence check and alike for every agent:
   one step from what the title lexicon reads; and where a record's text tries to lead its reader, every level is the
   rules' own;
 * a reply that the rules hear as a no stays a no;
-* a fact's words must speak of its subject, must not be read otherwise, and must not stand in a paragraph that talks to
-  machines. An opt-out is never taken away: a no counts wherever it stands.
+* a fact must not stand in a paragraph that talks to machines, nor speak of a day its words do not name. Its words must
+  speak of its subject, as the rules understand words, and must not be read otherwise: in every document, or, where
+  policy would rather keep what a better reader finds in words the rules don't know, only in one that tries to lead its
+  reader (`signals.yml`, `trust.words_must_bear_out`). An opt-out is never taken away: a no counts wherever it stands.
+
+Levels and facts of the rules agent itself need no second reading, it is the same; its sentences do: it repeats titles.
 
 What is taken away or replaced is listed among the rejections.
 """
@@ -186,16 +190,20 @@ def tries_to_lead(context: Context, policy: Policy) -> bool:
 
     A field for a name that holds more than one counts, whatever it says.
     """
+    values = [*context.fields.values(), *(fact.quote for fact in context.facts)]
+    return _leads(context) or _talks_to_machine("\n\n".join(values), policy)
+
+
+def _leads(context: Context) -> bool:
+    """Whether a name holds more than one, a sentence is addressed to a machine, or a text hides some of itself."""
     from enrich.agents.rules.tokens import visible
     from enrich.claims import holds_more
     from enrich.evidence import NAME_FIELDS
 
     if any(name.endswith(NAME_FIELDS) and holds_more(value) for name, value in context.fields.items()):
         return True
-    values = [*context.fields.values(), *(fact.quote for fact in context.facts)]
-    if any(_ADDRESSED.search(value) or visible(value) != unicodedata.normalize("NFKC", value) for value in values):
-        return True
-    return _talks_to_machine("\n\n".join(values), policy)
+    values = [*context.fields.values(), *(fact.quote for fact in context.facts), context.body or ""]
+    return any(_ADDRESSED.search(value) or visible(value) != unicodedata.normalize("NFKC", value) for value in values)
 
 
 def _talks_to_machine(body: str, policy: Policy) -> bool:
@@ -278,6 +286,8 @@ class _Reading:
         readable = self._reader.readable(spans, context.body or "", is_call=context.get("document.type") == "call")
         self._prepared = {item.span.id: item for item in readable}
         self._is_call = context.get("document.type") == "call"
+        is_everywhere = policy.signals.trust.words_must_bear_out == "everywhere"
+        self._must_bear_out = is_everywhere or len(readable) < len(spans) or _leads(context)
 
     def problem_of(self, fact: CheckedFact) -> str | None:
         if fact.predicate in _ALWAYS_HEARD:
@@ -297,6 +307,8 @@ class _Reading:
             first = date.fromisoformat(f"{fact.fact_value}-01")
             if not any(self._names(first + timedelta(days=at), self._text(before, item)) for at in (1, 15, 27)):
                 return "the words name no such month"
+        if not self._must_bear_out:
+            return None
         said = {
             (found.value, found.polarity, found.day)
             for found in self._read(before, item)

@@ -242,3 +242,13 @@ class HasOpenCalls(Protocol):
     async def collect(self, operation: str) -> None:
         """Look once after such calls when nothing of the operation is due; what is there goes into the spool."""
         ...
+
+
+@runtime_checkable
+class SpeaksByRules(Protocol):
+    """An agent that may say what the project's own rules say: the rules agent, or a recording of it."""
+
+    @property
+    def speaks_by_rules(self) -> bool:
+        """True when a second reading by the same rules would find nothing."""
+        ...

@@ -13,7 +13,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from enrich.agents.protocol import Agent, AgentRequest, AgentResponse, ResponseStatus, ToolCall, WebPage
+from enrich.agents.protocol import (
+    Agent,
+    AgentRequest,
+    AgentResponse,
+    HasOpenCalls,
+    ResponseStatus,
+    SpeaksByRules,
+    ToolCall,
+    WebPage,
+)
 from enrich.hashing import sha256_hex
 from nightdesk.errors import NightdeskError
 
@@ -81,6 +90,11 @@ class RecordingAgent:
         """The inner agent's."""
         return self._inner.max_output_tokens_for(operation)
 
+    @property
+    def speaks_by_rules(self) -> bool:
+        """The inner agent's."""
+        return isinstance(self._inner, SpeaksByRules) and self._inner.speaks_by_rules
+
     def reads_at_once(self, operation: str) -> int:
         """The inner agent's."""
         return self._inner.reads_at_once(operation)
@@ -113,6 +127,15 @@ class RecordingAgent:
             if request is not None and response.status in _KEPT:
                 self._write(_to_json(request, response))
         return responses
+
+    def open_calls(self, operation: str) -> int:
+        """The inner agent's, if its calls may outlive a process."""
+        return self._inner.open_calls(operation) if isinstance(self._inner, HasOpenCalls) else 0
+
+    async def collect(self, operation: str) -> None:
+        """Let the inner agent look after calls that outlived their process."""
+        if isinstance(self._inner, HasOpenCalls):
+            await self._inner.collect(operation)
 
     async def aclose(self) -> None:
         """Close the inner agent."""
@@ -165,6 +188,11 @@ class RecordedAgent:
     def max_output_tokens_for(self, operation: str) -> int:
         """As recorded; it decides whether the question has a `user_message`, which is part of the key."""
         return self._recording.max_output_tokens.get(operation, 0)
+
+    @property
+    def speaks_by_rules(self) -> bool:
+        """Whether it was the rules agent that was recorded."""
+        return self._recording.agent == "rules"
 
     def reads_at_once(self, operation: str) -> int:
         """As recorded: it decides where a long document is cut, and so what was asked."""

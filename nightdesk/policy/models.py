@@ -208,6 +208,7 @@ class Trust(PolicyModel):
     max_points_per_document: float = Field(gt=0)
     untrusted_share: Share
     untrusted_max_points: float = Field(ge=0)
+    words_must_bear_out: Literal["everywhere", "where_led"] = "everywhere"
 
 
 class Signals(PolicyModel):

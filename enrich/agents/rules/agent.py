@@ -123,6 +123,11 @@ class RulesAgent:
     def max_output_tokens_for(self, operation: str) -> int:
         return 0
 
+    @property
+    def speaks_by_rules(self) -> bool:
+        """It is the rules."""
+        return True
+
     def reads_at_once(self, operation: str) -> int:
         """No limit: rules read every sentence of whatever length."""
         return 0
