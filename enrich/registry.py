@@ -212,7 +212,7 @@ class Operation:
         if "FactOutput" in definitions:
             properties = definitions["FactOutput"]["properties"]
             properties["predicate"] = {"type": "string", "enum": list(policy.predicates.predicates)}
-        return schema
+        return cast("dict[str, Any]", _bare(schema))
 
     def operation_hash(self, policy: Policy, *, agent: str, version: str, model: str | None) -> str:
         """sha256 hex over everything but the record that an answer depends on."""
@@ -247,6 +247,21 @@ def _said_of(spec: OperationSpec) -> dict[str, Any]:
             if section[key] == nothing:
                 del section[key]
     return said
+
+
+def _bare(schema: Any) -> Any:
+    """The schema without titles and docstrings: they say nothing to a model, and are paid for in every call."""
+    if isinstance(schema, list):
+        return [_bare(item) for item in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    bare: dict[str, Any] = {}
+    for name, value in cast("dict[str, Any]", schema).items():
+        if name in ("properties", "$defs"):  # names of fields and of models, not words about them
+            bare[name] = {key: _bare(item) for key, item in cast("dict[str, Any]", value).items()}
+        elif name not in ("title", "description"):
+            bare[name] = _bare(value)
+    return bare
 
 
 def _shown_document(parsed: contexts.Context, found: Sequence[spans.Span]) -> str:
