@@ -16,6 +16,11 @@
     )
 {%- endmacro %}
 
+{#- The fact's words in their place: the same place of an edited document may hold other words under the same fact id. -#}
+{% macro fact_text_id(fact) -%}
+    left(sha256({{ fact }}.fact_id || chr(10) || {{ fact }}.quote), 12)
+{%- endmacro %}
+
 {#-
   1 for the newest remark, a half `half_life` days earlier, a quarter after two of them, straight lines in between, in
   whole millionths: whole numbers come out the same on every engine and machine, so the order of facts, and with it the

@@ -114,7 +114,11 @@ def _night(
     selected: Sequence[str] | None,
     write_plan: bool,
 ) -> None:
+    from enrich.memory import similarity
+
     settings = project.settings
+    # What the policy asks for and nobody can give must show before anything is loaded or asked.
+    semantic = similarity.switched_on(project.policy, project.folder)
 
     def timed(name: str, started_at: float) -> None:
         night.seconds[name] = round(night.seconds.get(name, 0.0) + clock().timestamp() - started_at, 1)
@@ -142,6 +146,14 @@ def _night(
             raise NightdeskError(
                 f"There is no operation `{name}`", todo=f"Choose from {', '.join(sorted(graph.queues))}."
             )
+
+    def compare() -> None:
+        """Bring similarities up to date with the facts, before recall may be built."""
+        if semantic is not None and (written := semantic.update(settings.ledger, clock)):
+            progress("build", f"{written:,} similarities computed")
+            logs.log("similarities computed", run_id=run.run_id, rows=written)
+            fresh.ledger_grew(similarity.TABLES)
+
     budget = NightBudget.from_policy(project.policy.budget)
     for number, wave in enumerate(order, 1):
         operations = [name for name in wave if selected is None or name in selected]
@@ -149,6 +161,7 @@ def _night(
             continue
         began = clock().timestamp()
         with run.step(f"build_wave_{number}") as numbers:
+            compare()
             names = fresh.needed_for(operations)
             progress("build", f"wave {number}: {len(names)} nodes before {', '.join(operations)}")
             numbers |= dbt.build(names, progress=lambda node: progress("build", node)).statuses
@@ -190,6 +203,7 @@ def _night(
         return
     began = clock().timestamp()
     with run.step("build_rest") as numbers:
+        compare()
         names = fresh.rest()
         progress("build", f"publishing: {len(names)} nodes")
         numbers |= dbt.build(names, progress=lambda node: progress("build", node)).statuses

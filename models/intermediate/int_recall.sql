@@ -75,7 +75,35 @@ relevances as (
 
 numbers as (
 
-    select token_estimate_chars from {{ ref('stg_policy__numbers') }}
+    select
+        token_estimate_chars,
+        semantic_weight
+    from {{ ref('stg_policy__numbers') }}
+
+),
+
+-- Nothing while the policy has no weight for it. Four decimals times four: eight hold the share exactly.
+similarities as (
+
+    select
+        similarity_rows.operation,
+        similarity_rows.fact_id,
+        similarity_rows.text_id,
+        similarity_rows.similarity,
+        cast(
+            1
+            - numbers.semantic_weight
+            + numbers.semantic_weight * similarity_rows.similarity as decimal(9, 8)
+        ) as similarity_share
+    from {{ ref('stg_ledger__recall_similarity') }} as similarity_rows
+    inner join {{ ref('stg_ledger__recall_queries') }} as queries
+        on
+            similarity_rows.operation = queries.operation
+            and similarity_rows.query_hash = queries.query_hash
+    cross join numbers
+    where
+        numbers.semantic_weight is not null
+        and similarity_rows.similarity is not null
 
 ),
 
@@ -90,6 +118,7 @@ lines as (
         trust_share,
         is_current,
         is_trusted,
+        {{ fact_text_id('facts') }} as text_id,
         {{ fact_line('facts') }} as fact_line
     from {{ ref('facts') }} as facts
 
@@ -138,6 +167,7 @@ candidates as (
         subjects.operation,
         subjects.record_id,
         owned_facts.fact_id,
+        owned_facts.text_id,
         owned_facts.predicate,
         owned_facts.valid_date,
         relevances.relevance,
@@ -186,13 +216,21 @@ aged as (
 weighed as (
 
     select
-        *,
+        aged.*,
+        similarities.similarity,
         cast(
-            relevance
-            * trust_share
-            * {{ recency_share('days_older', 'half_life_days') }} as decimal(18, 9)
+            aged.relevance
+            * aged.trust_share
+            * {{ recency_share('aged.days_older', 'aged.half_life_days') }}
+            * coalesce(similarities.similarity_share, cast(1 as decimal(9, 8)))
+            as decimal(18, 9)
         ) as usefulness
     from aged
+    left join similarities
+        on
+            aged.operation = similarities.operation
+            and aged.fact_id = similarities.fact_id
+            and aged.text_id = similarities.text_id
 
 ),
 
@@ -281,6 +319,7 @@ decided as (
         ranked.predicate,
         ranked.valid_date,
         ranked.usefulness,
+        ranked.similarity,
         ranked.estimated_tokens,
         ranked.fact_line,
         case
@@ -316,7 +355,8 @@ final as (
         usefulness,
         estimated_tokens,
         valid_date,
-        fact_line
+        fact_line,
+        similarity
     from decided
 
     union all
@@ -331,7 +371,8 @@ final as (
         cast(null as decimal(18, 9)) as usefulness,
         estimated_tokens,
         valid_date,
-        cast(null as varchar) as fact_line
+        cast(null as varchar) as fact_line,
+        cast(null as decimal(5, 4)) as similarity
     from candidates
     where left_out_because is not null
 

@@ -56,6 +56,7 @@ def build(
     select: Annotated[list[str] | None, typer.Option("--select", "-s", help="dbt selection, as in dbt build.")] = None,
 ) -> None:
     """Run `dbt build`. It never calls a model and never costs money."""
+    from enrich.memory import similarity
     from nightdesk import lock
     from nightdesk.cli.common import console, prepared, progress_line
     from nightdesk.clock import system_clock
@@ -64,6 +65,8 @@ def build(
     project, out = prepared(), console()
     settings = project.settings
     with lock.exclusive(settings.data_dir, "nightdesk build", system_clock), progress_line(out) as progress:
+        if semantic := similarity.switched_on(project.policy, project.folder):
+            semantic.update(settings.ledger, system_clock)
         dbt = Dbt(project.folder, settings.data_dir, settings.as_of)
         report = dbt.build(extra=["--select", *select] if select else [], progress=lambda node: progress("build", node))
     out.print("dbt build: " + ", ".join(f"{count} {status}" for status, count in sorted(report.statuses.items())))

@@ -181,6 +181,7 @@ def _enrichment(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
         "delete from recall_log where fact_id in (select fact_id from gone_facts) "
         "or record_id in (select record_id from gone)"
     )
+    con.execute("delete from recall_similarity where fact_id in (select fact_id from gone_facts)")
     for table in ("sentences", "judgements", "evidence", "facts", "answers"):
         con.execute(f"delete from {table} where answer_id in (select answer_id from rested)")
     con.execute(

@@ -304,11 +304,33 @@ class MeetingBriefRule(PolicyModel):
     window_days: int = Field(ge=0)
 
 
+class Semantic(PolicyModel):
+    """How near a fact's words are to what an operation asks, as one more factor of usefulness.
+
+    Attributes:
+        model: Folder of a static embedding model, from the project's folder or absolute. Nothing is ever downloaded.
+        weight: What nearness decides; the rest stays. Never all of it: a fact in other words must not become useless.
+        queries: What to compare with, per operation, instead of what the operation itself says it asks.
+    """
+
+    model: str = Field(min_length=1)
+    weight: float = Field(ge=0.01, le=0.99)
+    queries: dict[Operation, Annotated[str, Field(min_length=1)]] = {}
+
+
 class Recall(PolicyModel):
     token_estimate_chars: int = Field(gt=0)
     operations: dict[Operation, RecallRule]
     churn_revisit: ChurnRevisitRule
     meeting_brief: MeetingBriefRule
+    semantic: Semantic | None = None
+
+    @model_validator(mode="after")
+    def queries_are_of_operations_that_recall(self) -> Self:
+        for operation in self.semantic.queries if self.semantic else ():
+            if operation not in self.operations:
+                raise ValueError(f"`semantic.queries` names `{operation}`, which is not reminded of facts")
+        return self
 
 
 class OperationAutonomy(PolicyModel):

@@ -120,6 +120,8 @@ def _settings(policy: Policy) -> Iterable[tuple[str, str, str]]:
         ("field_mapping", "max_text_chars", str(policy.field_mapping.max_text_chars)),
         ("guards", "score_movement_points", str(policy.guards.score_movement_points)),
     )
+    if recall.semantic is not None:
+        yield "recall", "semantic.weight", f"{recall.semantic.weight:.4f}"
 
 
 def _lists(policy: Policy) -> Iterable[tuple[str, str, str | None]]:

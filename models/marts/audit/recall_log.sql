@@ -46,7 +46,8 @@ final as (
         recall.position,
         recall.usefulness,
         recall.estimated_tokens,
-        recall.valid_date
+        recall.valid_date,
+        recall.similarity
     from questions
     inner join {{ ref('int_recall') }} as recall
         on

@@ -49,6 +49,8 @@ final as (
             as employees_minimum,
         {{ policy_number('recall', 'token_estimate_chars', 'integer') }}
             as token_estimate_chars,
+        {{ policy_number('recall', 'semantic.weight', 'decimal(5, 4)') }}
+            as semantic_weight,
         {{ policy_number('recall', 'churn_revisit.churned_within_days', 'integer') }}
             as churned_within_days,
         {{ policy_number('recall', 'meeting_brief.window_days', 'integer') }}
