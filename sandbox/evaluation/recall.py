@@ -4,6 +4,7 @@ Counted are planted remarks that still hold and bear on the operation, for every
 choosing gets the same token budget:
 
 * recall: the night's own ranking and quotas, packed anew under the budget, most useful first;
+* plain: the same without similarity; only where the policy switches similarity on;
 * lot: facts of the same record in random order, packed the same way, the mean of many draws;
 * newest, oldest: the record's documents as they are, newest or oldest first, until the budget is full.
 
@@ -17,6 +18,8 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sandbox.evaluation import recall_page, results
@@ -34,15 +37,31 @@ DRAWS = 20
 """Draws of the lot per record and budget; the seed is fixed, so a report repeats."""
 SEED = 2026
 ARMS = ("recall", "lot", "newest", "oldest")
+PLAIN = "plain"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A fact that may be shown: `rank` among those recall would show (from 0), None for those it leaves out."""
+    """A fact that may be shown: `rank` among those recall would show (from 0), None for those it leaves out.
+
+    `plain_rank` is the same for recall without similarity, where there is one to leave away.
+    """
 
     fact_id: str
     tokens: int
     rank: int | None
+    plain_rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """A fact of one record that was weighed, whatever was decided then."""
+
+    fact_id: str
+    predicate: str
+    valid_date: date
+    usefulness: Decimal
+    similarity: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +100,27 @@ def chosen_facts(candidates: Iterable[Candidate], budget: int) -> set[str]:
     return {candidate.fact_id for candidate, is_taken in zip(ordered, taken, strict=True) if is_taken}
 
 
+def plain_ranks(facts: Sequence[Weighed], rule: RecallRule, weight: Decimal) -> dict[str, int]:
+    """Places (from 0) that one record's facts would have had without similarity, within the quotas.
+
+    Usefulness is kept in nine decimals: what dividing brings back is equal only in fewer.
+    """
+    plain = {
+        fact.fact_id: round(
+            fact.usefulness / (1 - weight + weight * (1 if fact.similarity is None else fact.similarity)), 7
+        )
+        for fact in facts
+    }
+    ordered = sorted(facts, key=lambda fact: (-plain[fact.fact_id], -fact.valid_date.toordinal(), fact.fact_id))
+    shown: dict[str, int] = defaultdict(int)
+    ranks: dict[str, int] = {}
+    for fact in ordered:
+        shown[fact.predicate] += 1
+        if shown[fact.predicate] <= rule.quotas.get(fact.predicate, rule.quota):
+            ranks[fact.fact_id] = len(ranks)
+    return ranks
+
+
 def cut_off(texts: Iterable[str], budget: int, token_chars: int) -> str:
     """The beginning of the texts, one after the other, that fits the budget."""
     return "\n\n".join(texts)[: budget * token_chars]
@@ -88,12 +128,13 @@ def cut_off(texts: Iterable[str], budget: int, token_chars: int) -> str:
 
 def reached(record: Record, arm: str, budget: int, token_chars: int, draw: random.Random) -> float:
     """How many of the record's wanted remarks reach the agent; for the lot, the mean of its draws."""
-    if arm == "recall":
-        ranked = sorted(
-            (candidate for candidate in record.candidates if candidate.rank is not None),
-            key=lambda candidate: candidate.rank or 0,
-        )
-        shown = chosen_facts(ranked, budget)
+    if arm in ("recall", PLAIN):
+        ranks = {
+            candidate: rank
+            for candidate in record.candidates
+            if (rank := candidate.plain_rank if arm == PLAIN else candidate.rank) is not None
+        }
+        shown = chosen_facts(sorted(ranks, key=lambda candidate: ranks[candidate]), budget)
         return sum(wanted.fact_id in shown for wanted in record.wanted)
     if arm == "lot":
         total = 0
@@ -119,7 +160,7 @@ def section(night: Finished) -> results.Section | None:
     lines: list[recall_page.Line] = []
     for operation, records in asked.items():
         budgets = sorted({*BUDGETS, rules[operation].token_budget})
-        for arm in ARMS:
+        for arm in ARMS if night.policy.recall.semantic is None else (*ARMS, PLAIN):
             lines += [
                 recall_page.Line(operation, arm, budget, *_share(records, arm, budget, chars, night.resamples))
                 for budget in budgets
@@ -161,6 +202,7 @@ def read(night: Finished, operation: str, rule: RecallRule) -> list[Record]:
     connection = night.connection
     subjects = _subjects(connection, operation, rule)
     records = {record_id: Record(record_id) for record_id in subjects}
+    plain = _plain(night, operation, rule)
     for row in rows(
         connection,
         """
@@ -175,13 +217,38 @@ def read(night: Finished, operation: str, rule: RecallRule) -> list[Record]:
         """,
         [operation],
     ):
-        records[str(row[0])].candidates.append(Candidate(str(row[1]), int(row[2]), row[3]))
+        place = plain.get((str(row[0]), str(row[1])))
+        records[str(row[0])].candidates.append(Candidate(str(row[1]), int(row[2]), row[3], place))
     texts = _texts(connection, rule)
     wanted = _wanted(night, rule)
     for record_id, subject in subjects.items():
         records[record_id].texts += texts.get(subject, ())
         records[record_id].wanted += wanted.get(subject, ())
     return list(records.values())
+
+
+def _plain(night: Finished, operation: str, rule: RecallRule) -> dict[tuple[str, str], int]:
+    """(record, fact) to its place without similarity; empty where similarity is off."""
+    semantic = night.policy.recall.semantic
+    if semantic is None:
+        return {}
+    weighed: dict[str, list[Weighed]] = defaultdict(list)
+    for record_id, *columns in rows(
+        night.connection,
+        """
+        select record_id, fact_id, predicate, valid_date, usefulness, similarity
+        from warehouse.main.recall_log
+        where operation = ? and usefulness is not null
+        """,
+        [operation],
+    ):
+        weighed[str(record_id)].append(Weighed(*columns))
+    weight = Decimal(str(semantic.weight))
+    return {
+        (record_id, fact_id): place
+        for record_id, facts in weighed.items()
+        for fact_id, place in plain_ranks(facts, rule, weight).items()
+    }
 
 
 def _subjects(connection: duckdb.DuckDBPyConnection, operation: str, rule: RecallRule) -> dict[str, str]:

@@ -12,11 +12,12 @@ from sandbox.evaluation.terminal import between, percent
 
 NAMES = {
     "recall": "recall: most useful facts first",
+    "plain": "recall without similarity",
     "lot": "facts by lot",
     "newest": "documents, newest first, cut off",
     "oldest": "documents, oldest first, cut off",
 }
-_COLOURS = {"recall": "#1f5fa8", "lot": "#8a94a0", "newest": "#d9822b", "oldest": "#b3372f"}
+_COLOURS = {"recall": "#1f5fa8", "plain": "#6fa3dc", "lot": "#8a94a0", "newest": "#d9822b", "oldest": "#b3372f"}
 COMPARED_AT = 300
 """Tokens at which the history keeps the numbers: little enough that choosing matters."""
 
@@ -87,6 +88,7 @@ def _table(
                 ),
             )
             for arm, name in NAMES.items()
+            if (operation, arm, size.token_budget) in share
         ),
     )
 
@@ -99,10 +101,12 @@ def _chart(lines: Sequence[Line], budgets: Sequence[int]) -> str:
         for line in lines
         if line.budget in budgets
     ]
+    arms = [arm for arm in NAMES if any(line.arm == arm for line in lines)]
+    colours = alt.Scale(domain=[NAMES[arm] for arm in arms], range=[_COLOURS[arm] for arm in arms])
     base = alt.Chart(alt.Data(values=data)).encode(
         x=alt.X("tokens:Q", title="tokens", scale=alt.Scale(type="log"), axis=alt.Axis(values=list(budgets))),
         y=alt.Y("share:Q", title=None, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-        color=alt.Color("way:N", scale=alt.Scale(domain=list(NAMES.values()), range=[_COLOURS[arm] for arm in NAMES])),
+        color=alt.Color("way:N", scale=colours),
     )
     both: Any = (base.mark_line() + base.mark_point(filled=True, size=45)).properties(width=230, height=150)
     return charts.svg(both.facet(facet=alt.Facet("operation:N", title=None), columns=2))

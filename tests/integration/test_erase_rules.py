@@ -299,6 +299,18 @@ def _make_ledger(con: duckdb.DuckDBPyConnection) -> None:
     )
     _rows(
         con,
+        "recall_similarity",
+        {
+            "operation": "meeting_brief",
+            "query_hash": "q",
+            "fact_id": FACT,
+            "text_id": "t",
+            "similarity": 0.5,
+            "computed_at": NOW,
+        },
+    )
+    _rows(
+        con,
         "recall_log",
         {
             "operation": "meeting_brief",
@@ -492,7 +504,7 @@ def test_answers_that_rest_on_them_go_and_others_are_not_asked_again(done: Done)
     assert (report.numbers["answers_about_them"], report.numbers["answers_of_others"]) == (1, 2)
     assert world.ledger("select fact_id from facts") == [(OTHER_FACT,)]
     assert world.ledger("select evidence_id from evidence") == [(OTHER_FACT,)]
-    for table in ("sentences", "rejections", "recall_log", "suppression"):
+    for table in ("sentences", "rejections", "recall_log", "recall_similarity", "suppression"):
         assert world.ledger(f"select count(*) from {table}") == [(0,)], table
     # Calls were paid for and past nights had outcomes: they still count, without saying whose.
     assert world.ledger("select count(*) from attempts") == [(5,)]
