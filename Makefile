@@ -54,7 +54,8 @@ costs: $(STAMP)  ## What a night costs, against agents that read raw records (th
 bench: $(STAMP)  ## Times of the night's parts at full size
 	@$(BIN)/python -m tests.bench
 
-soak: $(STAMP)  ## Simulated hostile models against the whole night, on a company and a ledger of their own
+soak: $(STAMP)  ## The long tests; then simulated hostile models against whole nights, on a ledger of their own
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m soak
 	@$(BIN)/python -m sandbox.evaluation.survival
 
 lock:  ## Make requirements.txt anew from pyproject.toml (needs uv)

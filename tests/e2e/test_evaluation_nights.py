@@ -39,6 +39,7 @@ def test_what_claude_would_be_asked_is_counted_and_priced_before_it_is_asked(
     assert after_first_night.one("ledger", "select count(*) from attempts") == asked
 
 
+@pytest.mark.soak
 def test_a_recording_is_judged_as_the_agent_it_recorded(night: World, tmp_path: Path) -> None:
     live = judged(night)
     exact = next(section for section in live.sections if section.name == "exact")

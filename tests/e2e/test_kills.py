@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.world import World
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2, pytest.param(3, marks=pytest.mark.soak)])
 def test_kill_at_any_moment_then_refresh_ends_like_an_undisturbed_night(
     company: World, after_first_night: World, tmp_path: Path, seed: int
 ) -> None:

@@ -228,6 +228,7 @@ def _environment(folder: Path, as_of: date) -> Iterator[None]:
     wanted = {
         "NIGHTDESK_DATA_DIR": str(folder),
         "NIGHTDESK_AS_OF": as_of.isoformat(),
+        "NIGHTDESK_DBT_KEEP_OPEN": "false",  # a night run in this process before may have switched it on
         "DBT_VERSION_CHECK": "false",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
