@@ -150,7 +150,7 @@ def _night(
     def compare() -> None:
         """Bring similarities up to date with the facts, before recall may be built."""
         if semantic is not None and (written := semantic.update(settings.ledger, clock)):
-            progress("build", f"{written:,} similarities computed")
+            progress("build", f"nearness to the questions: {written:,} new rows")
             logs.log("similarities computed", run_id=run.run_id, rows=written)
             fresh.ledger_grew(similarity.TABLES)
 
