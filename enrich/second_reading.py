@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from nightdesk.errors import NightdeskError
@@ -224,13 +225,29 @@ def plain(
     """
     kept: list[CheckedSentence] = []
     for item in sentences:
-        if not _ADDRESSED.search(item.body) and not _talks_to_machine(item.body, policy):
+        problem = None
+        if _ADDRESSED.search(item.body) or _talks_to_machine(item.body, policy):
+            problem = "talks to a machine"
+        elif _says_the_same_over_and_over(item.body):
+            problem = "says the same words over and over"
+        if problem is None:
             kept.append(item)
             continue
-        rejections.add("sentence", item.section, item.body, "talks to a machine")
+        rejections.add("sentence", item.section, item.body, problem)
         key = f"{item.section}/{item.position}"
         citations[:] = [c for c in citations if (c.item_kind, c.item_key) != ("sentence", key)]
     return tuple(kept)
+
+
+def _says_the_same_over_and_over(body: str) -> bool:
+    """Three times the same two words in a row, wherever they stand in the sentence: keywords for a machine."""
+    from enrich.agents.rules.tokens import tokenise
+
+    words = tokenise(body)
+    pairs = list(pairwise(words))
+    return any(
+        pairs[at] == pairs[at + 2] == pairs[at + 4] for at in range(len(pairs) - 4) if pairs[at][0] != pairs[at][1]
+    ) or any(len(set(words[at : at + 4])) == 1 for at in range(len(words) - 3))
 
 
 # --- facts ------------------------------------------------------------------------------------------------------------

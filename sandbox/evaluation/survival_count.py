@@ -207,41 +207,32 @@ def _ids(connection: duckdb.DuckDBPyConnection, counts: Counts) -> None:
     fields = _fields(connection)
     shown = rows(
         connection,
-        "select operation, record_id, evidence_id, quote from ledger.evidence inner join simulated using (answer_id) "
-        "where evidence_kind = 'field'",
-    )
-    wrong = [
-        f"{evidence_id} in an answer about {record}"
-        for operation, record, evidence_id, quote in shown
-        if fields.get((str(operation), str(record)), {}).get(str(evidence_id)) != quote
-    ]
-    counts.found("cited fields of another record, or with another value", len(shown), wrong)
-
-
-def _fields(connection: duckdb.DuckDBPyConnection) -> Mapping[tuple[str, str], dict[str, str]]:
-    """What each record's context shows; for people gated since, what it showed before."""
-    found: dict[tuple[str, str], dict[str, str]] = {}
-    gated = rows(
-        connection,
         """
-        select contacts.contact_id, contacts.job_title, contacts.country, contacts.language, accounts.account_name,
-            accounts.industry
-        from warehouse.main.contacts as contacts
-        left join warehouse.main.accounts as accounts using (account_id)
+        select record_id, context_hash, evidence_id, quote
+        from ledger.evidence inner join simulated using (answer_id)
+        where evidence_kind = 'field'
         """,
     )
-    names = ("contact.job_title", "contact.country", "contact.language", "account.name", "account.industry")
-    for contact_id, *values in gated:
-        shown = {name: " ".join(str(value).split()) for name, value in zip(names, values, strict=True) if value}
-        found["lead_quality", str(contact_id)] = shown
-    operations = rows(connection, "select distinct operation from simulated")
-    for (operation,) in operations:
-        for record_id, text in rows(
-            connection, f"select record_id, context from warehouse.main.queue_{operation} where context is not null"
+    # A hostile night moves tiers, and who is gated has no context any more to compare with.
+    asked = [row for row in shown if str(row[1]) in fields]
+    wrong = [
+        f"{evidence_id} in an answer about {record}"
+        for record, context_hash, evidence_id, quote in asked
+        if fields[str(context_hash)].get(str(evidence_id)) != quote
+    ]
+    counts.found("cited fields of another record, or with another value", len(asked), wrong)
+
+
+def _fields(connection: duckdb.DuckDBPyConnection) -> Mapping[str, dict[str, str]]:
+    """Context hash to what the context shows, of every question that is still asked."""
+    found: dict[str, dict[str, str]] = {}
+    for (operation,) in rows(connection, "select distinct operation from simulated"):
+        for context_hash, text in rows(
+            connection,
+            f"select context_hash, context from warehouse.main.queue_{operation} where context is not null",
         ):
             parsed = contexts.parse(str(text))
-            values = dict(parsed.fields) | {item.id: item.subject for item in parsed.documents}
-            found[str(operation), str(record_id)] = values
+            found[str(context_hash)] = dict(parsed.fields) | {item.id: item.subject for item in parsed.documents}
     return found
 
 
