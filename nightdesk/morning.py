@@ -114,7 +114,11 @@ def _refused(found: Morning) -> list[RenderableType]:
     total = sum(found.dropped.values())
     return _section(
         "Refused",
-        [f"{total:,} things an agent said, by reason: " + "; ".join(f"{n:,} {reason}" for reason, n in shown) + more],
+        [
+            f"{total:,} thing{'s' if total != 1 else ''} an agent said, by reason: "
+            + "; ".join(f"{n:,} {reason}" for reason, n in shown)
+            + more
+        ],
     )
 
 
