@@ -112,14 +112,8 @@ def _refused(found: Morning) -> list[RenderableType]:
     shown = list(found.dropped.items())[:3]
     more = f", and {len(found.dropped) - 3} more reasons" if len(found.dropped) > 3 else ""
     total = sum(found.dropped.values())
-    return _section(
-        "Refused",
-        [
-            f"{total:,} thing{'s' if total != 1 else ''} an agent said, by reason: "
-            + "; ".join(f"{n:,} {reason}" for reason, n in shown)
-            + more
-        ],
-    )
+    said = f"{total:,} {'thing' if total == 1 else 'things'} an agent said, by reason: "
+    return _section("Refused", [said + "; ".join(f"{n:,} {reason}" for reason, n in shown) + more])
 
 
 def _cost(found: Morning) -> RenderableType:
