@@ -223,11 +223,13 @@ def insights(store: Store, record: Record, namespace: str) -> tuple[list[Insight
     blocks: dict[str, Insight] = {}
     rest: list[Field] = []
     latest: dict[str, int] = {}
-    texts = {f.name for f in own if f.long and not f.name.endswith(_STEMS)}
-    for item in own:
+    defined = {name: number for number, name in enumerate(store.definitions(record.object_type))}
+    for item in sorted(own, key=lambda item: defined.get(item.name, len(defined))):
         suffix = next((s for s in _STEMS if item.name.endswith(s)), "")
+        if suffix == "_trigger" and item.long:
+            suffix = ""  # a trigger told in sentences is a text of its own, not a word beside a title
         stem = item.name.removesuffix(suffix) if suffix else item.name
-        if not suffix and item.name not in texts:
+        if not suffix and not item.long:
             rest.append(item)
             continue
         title = stem.removeprefix(namespace).replace("_", " ").strip()
@@ -249,11 +251,24 @@ def insights(store: Store, record: Record, namespace: str) -> tuple[list[Insight
                 pass
         if item.name in changed:
             latest[stem] = max(latest.get(stem, 0), changed[item.name][0].changed_at)
+    _give_evidence_to_its_texts(blocks, latest)
     for stem, block in blocks.items():
         if stem in latest:
             block.when = moment(latest[stem])
         block.title = {"Icp": "ICP fit", "Lead": "Lead quality", "Revisit": "Win-back"}.get(block.title, block.title)
-    return list(blocks.values()), rest
+    # What a seller looks for first: scores, then what sums up.
+    return sorted(blocks.values(), key=lambda block: (not block.score, not block.title.endswith("summary"))), rest
+
+
+def _give_evidence_to_its_texts(blocks: dict[str, Insight], latest: dict[str, int]) -> None:
+    """Sources that several texts share (`x_summary`, `x_trigger` and one `x_evidence`) stand below the last of them."""
+    for stem, block in list(blocks.items()):
+        is_bare = block.evidence and not (block.score or block.tier or block.trigger or block.reason or block.text)
+        family = [name for name in blocks if name.startswith(f"{stem}_")]
+        if is_bare and family:
+            blocks[family[-1]].evidence += block.evidence
+            del blocks[stem]
+            latest.pop(stem, None)
 
 
 def evidence(value: str) -> list[Quote]:
