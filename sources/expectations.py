@@ -154,9 +154,11 @@ def _import_gx() -> Any:
 
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
+    from great_expectations.data_context.types import base
 
-    # It tells the terminal about its temporary folders; a night has other news.
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # It tells the terminal about its temporary folders, through a logger with a level of its own.
+    for name in ("great_expectations", base.__name__):
+        logging.getLogger(name).setLevel(logging.WARNING)
     return gx
 
 
