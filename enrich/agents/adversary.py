@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -22,7 +21,8 @@ from enrich import context as contexts
 from enrich import spans
 from enrich.agents import rules
 from enrich.agents.adversary_text import NAMES, broken, worst_sentence
-from enrich.agents.protocol import ZERO_USD, AgentRequest, AgentResponse, ToolCall
+from enrich.agents.protocol import AgentRequest, AgentResponse, ToolCall
+from enrich.agents.simulated import SimulatedAgent
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class _Scene:
     foreign: tuple[str, ...]
 
 
-class AdversaryAgent:
+class AdversaryAgent(SimulatedAgent):
     """Deterministic per (seed, call). Costs nothing and reaches nobody.
 
     Args:
@@ -62,13 +62,10 @@ class AdversaryAgent:
         foreign_ids: Ids of other records (facts, documents), to be cited where they do not belong.
     """
 
-    is_simulated = True
-
     def __init__(
         self, policy: Policy, ground: ProvingGround, *, seed: int = 0, foreign_ids: Sequence[str] = ()
     ) -> None:
-        self._policy = policy
-        self.ground = ground
+        super().__init__(policy, ground)
         self._seed = seed
         self._foreign = tuple(foreign_ids)
 
@@ -82,41 +79,12 @@ class AdversaryAgent:
         """Code and seed."""
         return f"{VERSION}-{self._seed}"
 
-    @property
-    def chunk_size(self) -> int:
-        """As the rules agent."""
-        return 100
-
-    @property
-    def concurrency(self) -> int:
-        """One chunk at a time: it works in process."""
-        return 1
-
-    def model_for(self, operation: str) -> str | None:
-        """None: it is code."""
-        return None
-
-    def max_output_tokens_for(self, operation: str) -> int:
-        """0: it counts no tokens."""
-        return 0
-
-    def reads_at_once(self, operation: str) -> int:
-        """No limit."""
-        return 0
-
-    def worst_case_usd(self, request: AgentRequest) -> Decimal:
-        """Free."""
-        return ZERO_USD
-
     async def prepare(self, operation: str) -> None:
         """Nothing to get ready."""
 
     async def ask(self, requests: Sequence[AgentRequest]) -> Sequence[AgentResponse]:
         """One response per request, the worst it can think of."""
         return await anyio.to_thread.run_sync(lambda: [self.answer(request) for request in requests])
-
-    async def aclose(self) -> None:
-        """Holds nothing."""
 
     def answer(self, request: AgentRequest) -> AgentResponse:
         """One hostile response."""

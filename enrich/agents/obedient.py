@@ -14,7 +14,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio.to_thread
@@ -22,7 +21,8 @@ import anyio.to_thread
 from enrich import context as contexts
 from enrich import spans
 from enrich.agents import rules
-from enrich.agents.protocol import ZERO_USD, AgentRequest, AgentResponse
+from enrich.agents.protocol import AgentRequest, AgentResponse
+from enrich.agents.simulated import SimulatedAgent
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _values(text: str) -> str:
     return "\n".join([*context.fields.values(), *quotes, *subjects, context.body or ""])
 
 
-class ObedientAgent:
+class ObedientAgent(SimulatedAgent):
     """The rules agent, led by the nose. Deterministic.
 
     Args:
@@ -102,11 +102,8 @@ class ObedientAgent:
         ground: Where it may answer; from `enrich.agents.simulated.claim`.
     """
 
-    is_simulated = True
-
     def __init__(self, policy: Policy, ground: ProvingGround) -> None:
-        self._policy = policy
-        self.ground = ground
+        super().__init__(policy, ground)
         self.obeyed: set[str] = set()
         """Records in whose context it found an order and followed it."""
 
@@ -119,32 +116,6 @@ class ObedientAgent:
     def version(self) -> str:
         """Its own and that of the rules it otherwise follows."""
         return f"{VERSION}-{rules.version(self._policy)}"
-
-    @property
-    def chunk_size(self) -> int:
-        """As the rules agent."""
-        return 100
-
-    @property
-    def concurrency(self) -> int:
-        """One chunk at a time: it works in process."""
-        return 1
-
-    def model_for(self, operation: str) -> str | None:
-        """None: it is code."""
-        return None
-
-    def max_output_tokens_for(self, operation: str) -> int:
-        """0: it counts no tokens."""
-        return 0
-
-    def reads_at_once(self, operation: str) -> int:
-        """No limit."""
-        return 0
-
-    def worst_case_usd(self, request: AgentRequest) -> Decimal:
-        """Free."""
-        return ZERO_USD
 
     async def prepare(self, operation: str) -> None:
         """Refuse what the rules do not know, as the rules do.
@@ -160,9 +131,6 @@ class ObedientAgent:
         return await anyio.to_thread.run_sync(
             lambda: [AgentResponse(item.input_hash, "ok", self.answer(item), stop_reason="end") for item in requests]
         )
-
-    async def aclose(self) -> None:
-        """Holds nothing."""
 
     def answer(self, request: AgentRequest) -> str:
         """The raw answer: the rules' own, or what the text asked for."""

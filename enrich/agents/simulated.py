@@ -8,9 +8,15 @@ a real ledger. `claim` marks a data folder as a proving ground before it has a l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from enrich.agents.protocol import ZERO_USD, AgentRequest
 from nightdesk.errors import NightdeskError
+
+if TYPE_CHECKING:
+    from nightdesk.policy.load import Policy
 
 MARK = ".simulated-agents"
 LEDGER = "ledger.duckdb"
@@ -21,6 +27,42 @@ class ProvingGround:
     """A data folder in which simulated models may answer. Made by `claim` only."""
 
     folder: Path
+
+
+class SimulatedAgent:
+    """What both simulations share: they are code, cost nothing, and answer only where `claim` allows.
+
+    Args:
+        policy: Policy with its lexicon.
+        ground: Where it may answer; from `claim`.
+    """
+
+    is_simulated = True
+    chunk_size = 100
+    concurrency = 1
+
+    def __init__(self, policy: Policy, ground: ProvingGround) -> None:
+        self._policy = policy
+        self.ground = ground
+
+    def model_for(self, operation: str) -> str | None:
+        """None: it is code."""
+        return None
+
+    def max_output_tokens_for(self, operation: str) -> int:
+        """0: it counts no tokens."""
+        return 0
+
+    def reads_at_once(self, operation: str) -> int:
+        """No limit."""
+        return 0
+
+    def worst_case_usd(self, request: AgentRequest) -> Decimal:
+        """Free."""
+        return ZERO_USD
+
+    async def aclose(self) -> None:
+        """Holds nothing."""
 
 
 def claim(folder: Path) -> ProvingGround:
