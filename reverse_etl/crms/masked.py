@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reverse_etl.crms.protocol import RoutesRecords
+
 if TYPE_CHECKING:
     from nightdesk.erasure.tombstones import Tombstones
     from reverse_etl.crms.protocol import (
@@ -47,6 +49,19 @@ class Masked:
     def batch_size(self) -> int:
         """The inner adapter's."""
         return self._inner.batch_size
+
+    @property
+    def keyed_types(self) -> frozenset[str]:
+        """The inner adapter's."""
+        return self._inner.keyed_types
+
+    def write_batch(self, records: int) -> int:
+        """The inner adapter's."""
+        return self._inner.write_batch(records)
+
+    def route(self, object_type: str, ids: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+        """The inner adapter's; nothing where it does not route."""
+        return self._inner.route(object_type, ids) if isinstance(self._inner, RoutesRecords) else {}
 
     def describe(self, object_type: str) -> ObjectSchema:
         """The inner adapter's."""

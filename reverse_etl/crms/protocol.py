@@ -1,4 +1,4 @@
-"""What a CRM must be able to do for Nightdesk. A new CRM is one class with these six methods.
+"""What a CRM must be able to do for Nightdesk. A new CRM is one class with these methods (docs/adapters.md).
 
 Every method may raise `CrmUnavailable` (nothing can be done now; run again later) or `CrmRefused` (token, scope or
 shape is wrong; a person must act). `write` never raises for single records: each input ends in exactly one outcome.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from nightdesk.errors import NightdeskError
 
@@ -70,12 +70,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class CrmRecord:
-    """A record as read now. `id` differs from the id asked for when that one was merged into it."""
+    """A record as read now. `id` differs from the id asked for when that one was merged into it.
+
+    `version` is what the CRM would compare in a conditional write (an ETag, a time stamp), where it has such a thing.
+    """
 
     id: str
     values: Mapping[str, str | None]
     history: Mapping[str, tuple[Change, ...]] = field(default_factory=dict[str, "tuple[Change, ...]"])
     modified_at: datetime | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,29 +92,84 @@ class ReadResult:
 
 @dataclass(frozen=True, slots=True)
 class RecordWrite:
-    """All values to set on one record, in wire form. `trace_id` is unique per request."""
+    """All values to set on one record, in wire form (`""` clears). `trace_id` is unique per request.
+
+    `version` is the `CrmRecord.version` the write was decided on: an adapter whose CRM can compare sends it along and
+    answers `rejected`/`stale` when the record has moved on; one whose CRM cannot ignores it.
+    """
 
     id: str
     trace_id: str
     values: Mapping[str, str]
+    version: str | None = None
+
+
+# Why a CRM refused a record, in words that are the same for every CRM. `locked` and `stale` are looked at again and
+# sent again; the others end the operation.
+#   bad_value   wrong type, too long, not an option, a validation rule of the CRM
+#   no_right    the user may not write this record or this field
+#   gone        deleted, archived, never there
+#   converted   the record became another one (a Salesforce lead)
+#   stale       changed since it was read (a conditional write failed)
+#   duplicate   a uniqueness or duplicate rule
+#   locked      somebody else holds the row now
+#   schema      the field does not exist, or is read-only
+#   automation  code of the CRM's owner (trigger, flow, workflow) failed
+#   other       none of these; the message says what the CRM said
+Refusal = Literal[
+    "bad_value",
+    "no_right",
+    "gone",
+    "converted",
+    "stale",
+    "duplicate",
+    "locked",
+    "schema",
+    "automation",
+    "other",
+]
+TRY_AGAIN: frozenset[str] = frozenset({"locked", "stale"})
+
+# Properties of records that we create ourselves (see `CrmAdapter.keyed_types`): `@record` is `present` while the record
+# is there and clearing it archives the record; `@<object type>` is the id of the record it hangs on.
+RECORD = "@record"
+PRESENT = "present"
 
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """What the CRM said about one record. `unknown`: sent, but nobody knows; only a read-back can tell."""
+    """What the CRM said about one record. `unknown`: sent, but nobody knows; only a read-back can tell.
+
+    `refusal` classifies a rejection and is None otherwise.
+    """
 
     state: Literal["acknowledged", "rejected", "unknown"]
     message: str = ""
+    refusal: Refusal | None = None
 
 
 class CrmAdapter(Protocol):
-    """One CRM. `batch_size` is the most records one request may hold."""
+    """One CRM. `batch_size` is the most records one `read` may ask for."""
 
     @property
     def crm(self) -> str: ...
 
     @property
     def batch_size(self) -> int: ...
+
+    @property
+    def keyed_types(self) -> frozenset[str]:
+        """Object types whose records we create (tasks, notes), each known by a key of ours instead of the CRM's id.
+
+        For these, `read` takes our keys for ids, answers a key the CRM does not know with a record whose values are all
+        None (there is nothing yet, and that is no error), and one that a person deleted as missing. `write` creates or
+        updates by key, so that sending twice makes one record.
+        """
+        ...
+
+    def write_batch(self, records: int) -> int:
+        """How many records one `write` may hold when `records` are waiting in all (a bulk interface takes more)."""
+        ...
 
     def describe(self, object_type: str) -> ObjectSchema:
         """Read the properties and groups of an object type."""
@@ -131,11 +190,21 @@ class CrmAdapter(Protocol):
     def read(
         self, object_type: str, ids: Sequence[str], properties: Sequence[str], *, history: bool = False
     ) -> ReadResult:
-        """Read at most `batch_size` records as they are now (never through a search index)."""
+        """Read records as they are now (never through a search index): at most `batch_size`, or what `write_batch`
+        allows, whichever is more."""
         ...
 
     def write(self, object_type: str, writes: Sequence[RecordWrite]) -> Mapping[str, WriteOutcome]:
-        """Update at most `batch_size` records in one request; one outcome per `trace_id`, whatever the CRM answers."""
+        """Update at most `write_batch` records; one outcome per `trace_id`, whatever the CRM answers."""
+        ...
+
+
+@runtime_checkable
+class RoutesRecords(Protocol):
+    """A CRM in which a record may have become one of another type (a Salesforce lead that was converted)."""
+
+    def route(self, object_type: str, ids: Sequence[str]) -> Mapping[str, tuple[str, str]]:
+        """Where writes for these records belong now: id -> (object type, id); records that stayed are left out."""
         ...
 
 

@@ -77,6 +77,15 @@ class HubSpotAdapter:
         """HubSpot's batch endpoints take 100 inputs."""
         return _BATCH
 
+    @property
+    def keyed_types(self) -> frozenset[str]:
+        """None yet."""
+        return frozenset()
+
+    def write_batch(self, records: int) -> int:
+        """HubSpot's batch endpoints take 100 inputs, however many are waiting."""
+        return _BATCH
+
     # properties -------------------------------------------------------------------------------------------------------
 
     def describe(self, object_type: str) -> ObjectSchema:
