@@ -61,9 +61,24 @@ class Policy:
     write_rules: models.WriteRules
     guards: models.Guards
     budget: models.Budget
+    mappings: dict[str, models.FieldMapping] = field(hash=False)
     hash: str
     file_hashes: dict[str, str] = field(hash=False)
     folder: Path
+
+    def mapping(self, crm: str) -> models.FieldMapping:
+        """The field mapping of a CRM.
+
+        Raises:
+            NightdeskError: The project has no mapping for it.
+        """
+        if crm not in self.mappings:
+            raise NightdeskError(
+                f"There is no field mapping for {crm}",
+                where=str(self.folder / f"field_mapping.{crm}.yml"),
+                todo="Write that file; docs/adapters.md says what belongs into it.",
+            )
+        return self.mappings[crm]
 
 
 def load(folder: Path) -> Policy:
@@ -82,12 +97,14 @@ def load(folder: Path) -> Policy:
     parts: dict[str, Any] = {}
     for name, model in _MODELS.items():
         parts[name.removesuffix(".yml")] = _read(folder / name, model)
+    mappings = _mappings(folder, parts["field_mapping"])
     hashes = {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.suffix in {".yml", ".md"}
     }
-    unknown = [name for name in hashes if "/" not in name and name.endswith(".yml") and name not in _MODELS]
+    known = {*_MODELS, *(_mapping_file(crm) for crm in mappings)}
+    unknown = [name for name in hashes if "/" not in name and name.endswith(".yml") and name not in known]
     if unknown:
         raise NightdeskError(
             f"No part of Nightdesk reads the policy file `{unknown[0]}`",
@@ -95,9 +112,30 @@ def load(folder: Path) -> Policy:
             todo=f"Remove it or give it one of the known names: {', '.join(sorted(_MODELS))}.",
         )
     total = hashlib.sha256("".join(f"{name}:{value}\n" for name, value in sorted(hashes.items())).encode()).hexdigest()
-    policy = Policy(**parts, hash=total, file_hashes=hashes, folder=folder)
+    policy = Policy(**parts, mappings=mappings, hash=total, file_hashes=hashes, folder=folder)
     _agree(policy)
     return policy
+
+
+def _mapping_file(crm: str) -> str:
+    return "field_mapping.yml" if crm == "hubspot" else f"field_mapping.{crm}.yml"
+
+
+def _mappings(folder: Path, hubspot: models.FieldMapping) -> dict[str, models.FieldMapping]:
+    """HubSpot's mapping and those of the other CRMs the project has a file for."""
+    found = {"hubspot": hubspot}
+    for crm in sorted(models.CRM_OBJECTS):
+        path = folder / _mapping_file(crm)
+        if crm != "hubspot" and path.is_file():
+            found[crm] = _read(path, models.FieldMapping)
+    for crm, mapping in found.items():
+        if mapping.crm != crm:
+            raise NightdeskError(
+                f"`crm` says {mapping.crm}, the file's name says {crm}",
+                where=str(folder / _mapping_file(crm)),
+                todo=f"Write `crm: {crm}`, or rename the file.",
+            )
+    return found
 
 
 def _read(path: Path, model: type[M]) -> M:
@@ -195,7 +233,7 @@ def _agree(policy: Policy) -> None:
                 f"`budget` has no value `{value}`",
                 f"Use one of {', '.join(budget_values)}.",
             )
-    for fields in policy.field_mapping.fields.values():
+    for fields in (fields for mapping in policy.mappings.values() for fields in mapping.fields.values()):
         for item in fields:
             if item.operation not in policy.autonomy.operations:
                 _refuse(

@@ -364,8 +364,18 @@ class Suppression(PolicyModel):
 
 # field_mapping.yml, write_rules.yml, guards.yml, budget.yml ------------------------------------------------------
 
-ObjectType = Literal["contacts", "companies", "meetings"]
-ValueType = Literal["number", "enumeration", "text", "date"]
+# The object types of each CRM that a mapping may name. In `KEYED_TYPES` the records are ours: Nightdesk creates them,
+# and knows them by a key of its own, so all their fields may be written, and no other record of that type ever is.
+CRM_OBJECTS: dict[str, tuple[str, ...]] = {
+    "hubspot": ("contacts", "companies", "deals", "meetings", "tasks", "notes"),
+    "salesforce": ("Contact", "Lead", "Account", "Opportunity", "Task"),
+    "tryton": ("party.party",),
+}
+KEYED_TYPES: dict[str, frozenset[str]] = {"hubspot": frozenset({"tasks", "notes"}), "salesforce": frozenset({"Task"})}
+Crm = Literal["hubspot", "salesforce", "tryton"]
+ObjectType = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.]*$")]
+PropertyName = Annotated[str, Field(pattern=r"^@?[A-Za-z][A-Za-z0-9_]*$")]
+ValueType = Literal["number", "enumeration", "text", "date", "datetime", "boolean"]
 FieldClass = Literal["owned", "fill_empty", "shared", "protected"]
 Risk = Literal["low", "medium", "high"]
 
@@ -374,7 +384,7 @@ class MappedField(PolicyModel):
     """One published column and the CRM property it may be written to."""
 
     field: Word
-    property: Word
+    property: PropertyName
     label: str = Field(max_length=100)
     type: ValueType
     operation: Operation
@@ -406,12 +416,46 @@ class PropertyGroup(PolicyModel):
     label: str
 
 
+class AskedField(PolicyModel):
+    """A namespaced property that people fill in and Nightdesk only reads: `crm setup` creates it, nothing writes it."""
+
+    property: PropertyName
+    label: str = Field(max_length=100)
+    type: ValueType
+    options: tuple[str, ...] = ()
+
+
 class FieldMapping(PolicyModel):
-    namespace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*_$")]
+    """One CRM's part of the write-back: `field_mapping.yml` is HubSpot's, `field_mapping.<crm>.yml` another's.
+
+    Attributes:
+        people: Object types that are people, with the properties whose values (lower case) say "leave me alone":
+            nothing is written to a person who says so, whatever the plan says.
+        asked: Properties that people fill in.
+    """
+
+    crm: Crm = "hubspot"
+    namespace: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*_$")]
     group: PropertyGroup
     fields: dict[ObjectType, tuple[MappedField, ...]]
+    asked: dict[ObjectType, tuple[AskedField, ...]] = {}
+    people: dict[ObjectType, dict[PropertyName, tuple[str, ...]]] = {}
     exceptions: tuple[MappingException, ...] = ()
     max_text_chars: int = Field(gt=0, le=65536)
+
+    @property
+    def keyed_types(self) -> frozenset[str]:
+        """Object types whose records Nightdesk creates."""
+        return KEYED_TYPES.get(self.crm, frozenset())
+
+    @model_validator(mode="after")
+    def the_crm_has_these_objects(self) -> Self:
+        for object_type in (*self.fields, *self.asked, *self.people):
+            if object_type not in CRM_OBJECTS[self.crm]:
+                raise ValueError(
+                    f"{self.crm} has no object `{object_type}` here; use {', '.join(CRM_OBJECTS[self.crm])}"
+                )
+        return self
 
     @model_validator(mode="after")
     def everything_is_namespaced(self) -> Self:
@@ -419,13 +463,21 @@ class FieldMapping(PolicyModel):
         for object_type, fields in self.fields.items():
             seen: set[str] = set()
             for item in fields:
-                if not item.property.startswith(self.namespace) and (object_type, item.property) not in allowed:
+                outside = not item.property.startswith(self.namespace) and (object_type, item.property) not in allowed
+                if outside and object_type not in self.keyed_types:
                     raise ValueError(
                         f"`{item.property}` is outside the namespace `{self.namespace}` and not among `exceptions`"
                     )
                 if item.property in seen:
                     raise ValueError(f"`{item.property}` is mapped twice for {object_type}")
                 seen.add(item.property)
+        for object_type, asked in self.asked.items():
+            written = {item.property for item in self.fields.get(object_type, ())}
+            for item in asked:
+                if not item.property.startswith(self.namespace):
+                    raise ValueError(f"`{item.property}` is outside the namespace `{self.namespace}`")
+                if item.property in written:
+                    raise ValueError(f"`{item.property}` is both written and asked for; people's answers are theirs")
         return self
 
 

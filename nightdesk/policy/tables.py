@@ -68,7 +68,7 @@ def rows(policy: Policy) -> Rows:
         "policy_field_map": [
             (
                 key,
-                "hubspot",
+                crm,
                 object_type,
                 item.field,
                 item.property,
@@ -79,7 +79,8 @@ def rows(policy: Policy) -> Rows:
                 item.risk,
                 item.min_change,
             )
-            for object_type, fields in policy.field_mapping.fields.items()
+            for crm, mapping in policy.mappings.items()
+            for object_type, fields in mapping.fields.items()
             for item in fields
         ],
         "policy_write_rules": [
