@@ -6,64 +6,20 @@ certainly did not happen (429, no connection) is retried.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from reverse_etl.crms.http import Effect, HttpClient, OutcomeUnknown, RequestBudget, RequestRefused, TryAgain
 from reverse_etl.crms.protocol import CrmRefused, CrmUnavailable
 
 if TYPE_CHECKING:
     import httpx2
 
-Effect = Literal["read", "write", "create"]
-_WINDOW_SECONDS = 10.0
+__all__ = ["HubSpotClient", "OutcomeUnknown", "RequestBudget", "RequestRefused", "explain_errors"]
 
 
-class OutcomeUnknown(Exception):
-    """A write was sent and its fate is not known (time-out, lost connection, 5xx)."""
-
-
-class RequestRefused(Exception):
-    """The CRM answered 4xx to this request; `status`, `category` and `message` say why."""
-
-    def __init__(self, status: int, category: str, message: str, body: Mapping[str, Any]) -> None:
-        self.status, self.category, self.message, self.body = status, category, message, body
-        super().__init__(f"{status} {category}: {message}")
-
-
-class _TryAgain(Exception):
-    """Certainly not done; `wait` is what the CRM asked for in seconds, None if it said nothing."""
-
-    def __init__(self, why: str, wait: float | None) -> None:
-        self.why, self.wait = why, wait
-        super().__init__(why)
-
-
-class RequestBudget:
-    """At most `per_window` requests in any ten seconds: what is left of the quota belongs to people and other tools."""
-
-    def __init__(self, per_window: int, now: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self._per_window, self._now, self._sleep = max(1, per_window), now, sleep
-        self._sent: deque[float] = deque()
-        self._lock = threading.Lock()
-
-    def take(self) -> None:
-        """Wait until one more request fits, then count it."""
-        while True:
-            with self._lock:
-                now = self._now()
-                while self._sent and now - self._sent[0] >= _WINDOW_SECONDS:
-                    self._sent.popleft()
-                if len(self._sent) < self._per_window:
-                    self._sent.append(now)
-                    return
-                wait = _WINDOW_SECONDS - (now - self._sent[0])
-            self._sleep(max(wait, 0.001))
-
-
-class HubSpotClient:
+class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
     """One account.
 
     Args:
@@ -92,24 +48,16 @@ class HubSpotClient:
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        import httpx2
-
-        self.base_path = base_path.rstrip("/")
-        self._where = base_url
-        self._attempts, self._sleep = attempts, sleep
-        self._budget = RequestBudget(int(requests_per_10s * share), now, sleep)
-        self.requests_sent = 0
-        self._http = httpx2.Client(
-            base_url=base_url,
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-            timeout=timeout_seconds,
+        super().__init__(
+            base_url,
+            {"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            timeout_seconds=timeout_seconds,
+            attempts=attempts,
             transport=transport,
-            trust_env=False,
+            sleep=sleep,
         )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        self.base_path = base_path.rstrip("/")
+        self._budget = RequestBudget(int(requests_per_10s * share), now, sleep)
 
     def object_path(self, object_type: str, tail: str = "") -> str:
         """Path of an object type's endpoint: `/crm/v3/objects/contacts/...` or `/crm/objects/2026-03/contacts/...`."""
@@ -134,49 +82,10 @@ class HubSpotClient:
             CrmRefused: 401, 403, or an address that is no HubSpot.
             CrmUnavailable: No connection, the daily quota is used up, or it keeps failing.
         """
-        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+        return self._request(method, path, effect, json=json, params=params)
 
-        def wait(state: Any) -> float:
-            error = state.outcome.exception()
-            asked = error.wait if isinstance(error, _TryAgain) else None
-            return asked if asked is not None else min(0.5 * 2 ** (state.attempt_number - 1), 10.0)
-
-        retrying = Retrying(
-            retry=retry_if_exception_type(_TryAgain),
-            stop=stop_after_attempt(self._attempts),
-            wait=wait,
-            sleep=self._sleep,
-            reraise=True,
-        )
-        try:
-            return retrying(self._once, method, path, json, params, effect)
-        except _TryAgain as error:
-            raise CrmUnavailable(
-                f"The CRM could not be reached: {error.why}",
-                where=f"{method} {self._where}{path}",
-                todo="Run the same command again later: it resumes where it stopped.",
-            ) from error
-
-    def _once(
-        self, method: str, path: str, json: Any, params: Mapping[str, str] | None, effect: Effect
-    ) -> tuple[int, dict[str, Any]]:
-        import httpx2
-
+    def _take(self, where: str) -> None:
         self._budget.take()
-        self.requests_sent += 1
-        try:
-            response = self._http.request(method, path, json=json, params=params)
-        except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as error:
-            raise _TryAgain(type(error).__name__, None) from error
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise CrmRefused(
-                "The CRM's address is not a URL", where=self._where, todo="Correct the base URL."
-            ) from error
-        except httpx2.TransportError as error:
-            if effect == "read":
-                raise _TryAgain(type(error).__name__, None) from error
-            raise OutcomeUnknown(f"no answer ({type(error).__name__})") from error
-        return self._judge(response, effect)
 
     def _judge(self, response: httpx2.Response, effect: Effect) -> tuple[int, dict[str, Any]]:
         status = response.status_code
@@ -193,10 +102,10 @@ class HubSpotClient:
                     where=where,
                     todo="Run again after midnight of the portal: it resumes.",
                 )
-            raise _TryAgain("rate limit (429)", _retry_after(response.headers))
+            raise TryAgain("rate limit (429)", _retry_after(response.headers))
         if status >= 500:
             if effect == "read":
-                raise _TryAgain(f"HTTP {status}", _retry_after(response.headers))
+                raise TryAgain(f"HTTP {status}", _retry_after(response.headers))
             raise OutcomeUnknown(f"HTTP {status}")
         if status in (401, 403):
             raise CrmRefused(
