@@ -115,7 +115,7 @@ def _decide(
             )
         approval_id, now = ids("approval"), utc(clock())
         plan_end = con.execute("select expires_at from plans where plan_id = ?", [plan_id]).fetchone()
-        ends = now + timedelta(hours=policy.write_rules.approval.expires_after_hours)
+        ends = now + timedelta(hours=policy.approvals.expires_after_hours)
         expires = min(ends, utc(plan_end[0])) if plan_end else ends
         full_note = "\n".join(part for part in (GUARD_PREFIX + ", ".join(accept) if accept else "", note or "") if part)
         with transaction(con):
@@ -169,7 +169,7 @@ def waiting_count(con: duckdb.DuckDBPyConnection, plan_id: str, digest: str, now
 
 
 def _require_right(verdict: str, approver: str, role: str, created_by: str, policy: Policy, plan_id: str) -> None:
-    roles = policy.write_rules.approval.roles
+    roles = policy.approvals.roles
     if not approver.strip():
         raise NightdeskError("An approval needs a name", where=plan_id, exit_code=DENIED)
     if role not in roles:

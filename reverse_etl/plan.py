@@ -209,7 +209,7 @@ def store_plan(
         return _summary(con, str(existing[0]), left_out=left_out, is_new=False)
 
     plan_id = _plan_id(con, kind, now, digest)
-    expires = now + timedelta(hours=policy.write_rules.approval.expires_after_hours)
+    expires = now + timedelta(hours=policy.approvals.expires_after_hours)
     with transaction(con):
         con.execute(f"insert into plan_ops (plan_id, {columns}) select ?, {columns} from decided", [plan_id])
         count = int((con.execute("select count(*) from decided").fetchone() or (0,))[0])
@@ -269,7 +269,7 @@ def header_of(
 
 
 def _plan_id(con: duckdb.DuckDBPyConnection, kind: str, now: datetime, digest: str) -> str:
-    base = f"{'plan' if kind == 'sync' else 'rollback'}-{now:%Y%m%d-%H%M%S}-{digest[:6]}"
+    base = f"{'plan' if kind == 'sync' else kind}-{now:%Y%m%d-%H%M%S}-{digest[:6]}"
     candidate, number = base, 1
     while con.execute("select 1 from plans where plan_id = ?", [candidate]).fetchone():
         number += 1

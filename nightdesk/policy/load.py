@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nightdesk.errors import NightdeskError
-from nightdesk.policy import models, research_models
+from nightdesk.policy import approval_models, models, research_models
 
 _MODELS: dict[str, type[BaseModel]] = {
     "predicates.yml": models.Predicates,
@@ -27,6 +27,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "suppression.yml": models.Suppression,
     "field_mapping.yml": models.FieldMapping,
     "write_rules.yml": models.WriteRules,
+    "approvals.yml": approval_models.Approvals,
     "guards.yml": models.Guards,
     "budget.yml": models.Budget,
 }
@@ -59,6 +60,7 @@ class Policy:
     suppression: models.Suppression
     field_mapping: models.FieldMapping
     write_rules: models.WriteRules
+    approvals: approval_models.Approvals
     guards: models.Guards
     budget: models.Budget
     mappings: dict[str, models.FieldMapping] = field(hash=False)

@@ -502,14 +502,8 @@ class WriteRule(PolicyModel):
         return self
 
 
-class Approval(PolicyModel):
-    expires_after_hours: int = Field(gt=0)
-    roles: tuple[Word, ...] = Field(min_length=1)
-
-
 class WriteRules(PolicyModel):
     rules: tuple[WriteRule, ...] = Field(min_length=1)
-    approval: Approval
 
     @model_validator(mode="after")
     def ids_are_unique(self) -> Self:
