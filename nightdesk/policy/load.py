@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nightdesk.errors import NightdeskError
-from nightdesk.policy import approval_models, models, research_models
+from nightdesk.policy import approval_models, autonomy_models, caps, decision_models, models, research_models
 
 _MODELS: dict[str, type[BaseModel]] = {
     "predicates.yml": models.Predicates,
@@ -23,7 +23,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "gates.yml": models.Gates,
     "recall.yml": models.Recall,
     "research.yml": research_models.Research,
-    "autonomy.yml": models.Autonomy,
+    "autonomy.yml": autonomy_models.Autonomy,
     "suppression.yml": models.Suppression,
     "field_mapping.yml": models.FieldMapping,
     "write_rules.yml": models.WriteRules,
@@ -35,6 +35,10 @@ _MODELS: dict[str, type[BaseModel]] = {
 # so flow sequences such as [A, B, C] are not meant; only strings are looked at, after YAML has read them.
 _PLACEHOLDER = re.compile(r"\[[^\[\]]*\]|<[a-z][^<>]*>|\bTODO\b|\bFIXME\b|\bXXX\b", re.IGNORECASE)
 
+# Golden cases that the rules are tested with: they influence nothing, so they are no part of the policy's hash and a
+# new case makes no plan stale.
+DECISIONS = "decisions"
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -43,7 +47,8 @@ class Policy:
     """All of `policies/`, validated.
 
     Attributes:
-        hash: sha256 over the files' hashes in name order; written next to every value the policy influenced.
+        hash: sha256 over the files' hashes in name order; written next to every value the policy influenced. The
+            golden cases in `decisions/` influence nothing and are left out.
         file_hashes: File name (relative to the folder, `/` between parts) to sha256 of its bytes.
         folder: Where it was read from.
     """
@@ -56,7 +61,7 @@ class Policy:
     gates: models.Gates
     recall: models.Recall
     research: research_models.Research
-    autonomy: models.Autonomy
+    autonomy: autonomy_models.Autonomy
     suppression: models.Suppression
     field_mapping: models.FieldMapping
     write_rules: models.WriteRules
@@ -103,7 +108,7 @@ def load(folder: Path) -> Policy:
     hashes = {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix in {".yml", ".md"}
+        if path.is_file() and path.suffix in {".yml", ".md"} and DECISIONS not in path.relative_to(folder).parts
     }
     known = {*_MODELS, *(_mapping_file(crm) for crm in mappings)}
     unknown = [name for name in hashes if "/" not in name and name.endswith(".yml") and name not in known]
@@ -117,6 +122,15 @@ def load(folder: Path) -> Policy:
     policy = Policy(**parts, mappings=mappings, hash=total, file_hashes=hashes, folder=folder)
     _agree(policy)
     return policy
+
+
+def read_decisions(folder: Path) -> dict[str, decision_models.GoldenTable]:
+    """Read and validate the golden cases in `decisions/`, by file name; empty when there are none.
+
+    Raises:
+        NightdeskError: A file is broken; the message names file, key and remedy.
+    """
+    return {path.name: _read(path, decision_models.GoldenTable) for path in sorted((folder / DECISIONS).glob("*.yml"))}
 
 
 def _mapping_file(crm: str) -> str:
@@ -243,7 +257,26 @@ def _agree(policy: Policy) -> None:
                     "autonomy.yml",
                     "operations",
                     f"`{item.operation}` writes `{item.property}` but has no level",
-                    "Give it a level, 2 or lower for a new operation.",
+                    "Give it a ceiling; whatever that is, a new operation stands at 2 or lower.",
+                )
+    written = caps.property_ceilings(policy)
+    for operation, entry in policy.autonomy.operations.items():
+        if entry.ceiling > caps.APPROVED_BY_A_PERSON and operation in caps.CAPPED_OPERATIONS:
+            _refuse(
+                policy,
+                "autonomy.yml",
+                f"operations.{operation}.ceiling",
+                f"`{operation}` is never above L{caps.APPROVED_BY_A_PERSON}: {caps.CAPPED_OPERATIONS[operation]}",
+                f"Write {caps.APPROVED_BY_A_PERSON} or less.",
+            )
+        for name in entry.properties:
+            if (operation, name) not in written:
+                _refuse(
+                    policy,
+                    "autonomy.yml",
+                    f"operations.{operation}.properties",
+                    f"`{operation}` writes no property `{name}`",
+                    "Use a property that the field mapping lists for this operation.",
                 )
 
 

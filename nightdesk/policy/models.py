@@ -227,7 +227,7 @@ class Signals(PolicyModel):
         return self
 
 
-# gates.yml, recall.yml, autonomy.yml, suppression.yml ------------------------------------------------------------
+# gates.yml, recall.yml, suppression.yml --------------------------------------------------------------------------
 
 Operation = Literal[
     "extract_facts",
@@ -333,14 +333,6 @@ class Recall(PolicyModel):
         return self
 
 
-class OperationAutonomy(PolicyModel):
-    level: Level
-
-
-class Autonomy(PolicyModel):
-    operations: dict[Operation, OperationAutonomy]
-
-
 class SuppressionSource(PolicyModel):
     source: Literal["contact_property", "subscription_status", "reply_class", "fact", "lead_status"]
     about: str | None = None
@@ -432,6 +424,7 @@ class FieldMapping(PolicyModel):
         people: Object types that are people, with the properties whose values (lower case) say "leave me alone":
             nothing is written to a person who says so, whatever the plan says.
         asked: Properties that people fill in.
+        key_property: Our unique property by which the records we create (`keyed_types`) are known.
     """
 
     crm: Crm = "hubspot"
@@ -441,6 +434,7 @@ class FieldMapping(PolicyModel):
     asked: dict[ObjectType, tuple[AskedField, ...]] = {}
     people: dict[ObjectType, dict[PropertyName, tuple[str, ...]]] = {}
     exceptions: tuple[MappingException, ...] = ()
+    key_property: PropertyName = "nightdesk_op_key"
     max_text_chars: int = Field(gt=0, le=65536)
 
     @property
@@ -481,10 +475,11 @@ class FieldMapping(PolicyModel):
         return self
 
 
-Condition = bool | int | str | dict[Literal["at_most", "at_least", "in"], Any]
+Condition = bool | int | float | str | dict[Literal["at_most", "at_least", "in", "not_in"], Any]
+# What a rule may look at; `reverse_etl.decide.COLUMNS` says of which kind each is.
 OpColumn = Literal[
-    "operation", "object_type", "property", "conflict_class", "confidence", "evidence_count", "is_stale",
-    "is_suppressed", "is_namespaced", "autonomy_level", "risk", "field_class", "value_type",
+    "crm", "operation", "object_type", "property", "segment", "conflict_class", "confidence", "evidence_count",
+    "is_stale", "is_suppressed", "is_namespaced", "autonomy_level", "risk", "field_class", "value_type",
 ]  # fmt: skip
 
 
@@ -513,7 +508,10 @@ class WriteRules(PolicyModel):
         return self
 
 
-GuardName = Literal["max_operations", "max_clears_share", "min_source_share", "max_score_movement_share"]
+GuardName = Literal[
+    "max_operations", "max_records_share", "max_clears_share", "max_creates_per_owner_week", "min_source_share",
+    "max_score_movement_share",
+]  # fmt: skip
 
 
 class Guard(PolicyModel):
@@ -525,6 +523,13 @@ class Guard(PolicyModel):
 class Guards(PolicyModel):
     guards: tuple[Guard, ...]
     score_movement_points: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def each_brake_is_there_once(self) -> Self:
+        names = [guard.guard for guard in self.guards]
+        if len(names) != len(set(names)):
+            raise ValueError("a guard is listed twice")
+        return self
 
 
 class ClaudeBatches(PolicyModel):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from nightdesk.policy import caps
 from nightdesk.policy.load import Policy
 
 if TYPE_CHECKING:
@@ -64,7 +65,13 @@ def rows(policy: Policy) -> Rows:
             )
             for operation, rule in policy.recall.operations.items()
         ],
-        "policy_autonomy": [(key, operation, item.level) for operation, item in policy.autonomy.operations.items()],
+        "policy_autonomy": [
+            (key, operation, caps.operation_ceiling(policy, operation)) for operation in policy.autonomy.operations
+        ],
+        "policy_autonomy_properties": [
+            (key, operation, name, ceiling)
+            for (operation, name), ceiling in sorted(caps.property_ceilings(policy).items())
+        ],
         "policy_field_map": [
             (
                 key,
