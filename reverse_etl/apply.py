@@ -111,7 +111,7 @@ def apply(
     clock = clock or (lambda: datetime.now(UTC))
     started = time.monotonic()
     with opened(ledger) as con:
-        plan_id = resolve(con, plan_id)
+        plan_id = resolve(con, plan_id, adapter.crm)
         if dry_run:
             header = require_valid(con, plan_id, policy, clock, adapter)
             require_guards(header, accepted_guards(con, header, clock))
@@ -187,7 +187,7 @@ def _operations(
         f"""
         select op_id, object_type, record_id, property, value_type, before_value, last_written_value,
             desired_value, wire_value,
-            conflict_class, standing = 'allowed'
+            conflict_class, subject_id, standing = 'allowed'
         from ({_STANDING_SQL})
         where op_id not in (select op_id from op_results where apply_run_id = $run)
         order by object_type, length(record_id), record_id, property
@@ -226,7 +226,7 @@ def _dry(
     requests: dict[tuple[str, str], dict[str, str]] = {}
     problems: list[dict[str, Any]] = []
     done = 0
-    for batch in batches(ops, adapter.batch_size):
+    for batch in batches(ops, adapter.write_batch):
         for op, verdict in writer.judge_all(batch):
             counts["would_write" if verdict.action == "write" else verdict.result] += 1
             if verdict.action == "write":

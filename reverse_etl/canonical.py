@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 
-VALUE_TYPES = ("number", "enumeration", "text", "date", "boolean")
+VALUE_TYPES = ("number", "enumeration", "text", "date", "datetime", "boolean")
 
 # Beyond this exponent a number would be written out as a line of zeros; no CRM property holds such a number.
 _MAX_EXPONENT = 30
@@ -58,6 +58,21 @@ def _date(raw: str) -> str:
         raise InvalidValue("not a date (YYYY-MM-DD)") from error
 
 
+def _datetime(raw: str) -> str:
+    """UTC to the second: CRMs keep no more, or not reliably."""
+    text = raw.strip()
+    try:
+        if _EPOCH_MS.fullmatch(text):
+            moment = datetime.fromtimestamp(int(text) // 1000, tz=UTC)
+        else:
+            moment = datetime.fromisoformat(text)
+    except (OverflowError, ValueError, OSError) as error:
+        raise InvalidValue("not a time (YYYY-MM-DDTHH:MM:SSZ)") from error
+    if moment.tzinfo is None:
+        raise InvalidValue("a time needs its zone")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _refuse_date() -> str:
     raise InvalidValue("not a date (YYYY-MM-DD)")
 
@@ -84,6 +99,8 @@ def _parse(value_type: str, raw: str) -> str:
             return _number(raw)
         case "date":
             return _date(raw)
+        case "datetime":
+            return _datetime(raw)
         case "boolean":
             return _boolean(raw)
         case _:

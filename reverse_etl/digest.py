@@ -39,7 +39,12 @@ OP_COLUMNS: tuple[str, ...] = (
     "is_namespaced",
     "decision",
     "deciding_rule",
+    "segment",
+    "subject_id",
 )
+# Plans sealed before segment and subject existed: the same columns without them.
+FIRST_SEAL, SEAL = "nightdesk-plan-1", "nightdesk-plan-2"
+SEALED_FIRST: tuple[str, ...] = OP_COLUMNS[:-2]
 OP_ID_COLUMNS: tuple[str, ...] = ("crm", "object_type", "record_id", "property", "before_value", "desired_value")
 
 Scalar = str | int | bool | Decimal | None

@@ -1,15 +1,21 @@
-"""Before somebody is said to have changed a value, the CRM itself is asked.
+"""Before a plan is decided, the CRM itself is asked where the warehouse does not know better.
 
-A load finds changes through the CRM's search index, which lags: right after an apply the warehouse may still hold the
-values of before it, and every one of our own writes would look like somebody else's. Only the fields in question are
-read, a hundred records a request.
+* Values that seem to be changed by somebody else: a load finds changes through the CRM's search index, which lags;
+  right after an apply the warehouse may still hold the values of before it, and every one of our own writes would look
+  like somebody else's.
+* Everything about CRMs that no load reads, and about records that we create ourselves.
+* Where a record has become one of another type (a converted Salesforce lead), its operations go there.
+
+Only the fields in question are read, a full batch a request.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nightdesk.errors import NightdeskError
 from reverse_etl.canonical import lenient
+from reverse_etl.crms.protocol import RoutesRecords
 from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
 from reverse_etl.staging import CONFLICT_CLASS_SQL
 from reverse_etl.store import insert, rows
@@ -17,18 +23,94 @@ from reverse_etl.store import insert, rows
 if TYPE_CHECKING:
     import duckdb
 
+    from nightdesk.policy.models import FieldMapping
     from reverse_etl.crms.protocol import CrmAdapter
 
 
+def require_read(con: duckdb.DuckDBPyConnection) -> None:
+    """Refuse to plan without the CRM where nothing else knows what it holds.
+
+    Raises:
+        NightdeskError: `staged` holds operations whose present values only the CRM knows.
+    """
+    if con.execute("select 1 from staged where is_unread limit 1").fetchone():
+        raise NightdeskError(
+            "The plan needs the CRM: no load reads what some of these fields hold",
+            todo="Plan with the CRM reachable.",
+        )
+
+
+def route(con: duckdb.DuckDBPyConnection, adapter: CrmAdapter, mapping: FieldMapping) -> int:
+    """Send operations on records that became others to where they live now; returns how many were left to an operation
+    of their own that the new record has already."""
+    if not isinstance(adapter, RoutesRecords):
+        return 0
+    moved: list[tuple[str, str, str, str]] = []
+    for (object_type,) in con.execute("select distinct object_type from staged order by 1").fetchall():
+        ids = [
+            str(row[0])
+            for row in con.execute(
+                "select distinct record_id from staged where object_type = ? order by 1", [object_type]
+            ).fetchall()
+        ]
+        for start in range(0, len(ids), adapter.batch_size):
+            routes = adapter.route(object_type, ids[start : start + adapter.batch_size])
+            moved += [(object_type, old, new_type, new_id) for old, (new_type, new_id) in routes.items()]
+    if not moved:
+        return 0
+    con.execute(
+        "create or replace temp table moved (old_type varchar, old_id varchar, new_type varchar, new_id varchar)"
+    )
+    insert(con, "moved", dict(zip(("old_type", "old_id", "new_type", "new_id"), zip(*moved, strict=True), strict=True)))
+    con.execute("create or replace temp table mapped (mapped_type varchar, mapped_property varchar)")
+    pairs = [(object_type, item.property) for object_type, fields in mapping.fields.items() for item in fields]
+    insert(con, "mapped", {"mapped_type": [o for o, _ in pairs], "mapped_property": [p for _, p in pairs]})
+    con.execute(
+        f"""
+        create or replace temp table staged as
+        with routed as (
+            select staged.* replace (
+                coalesce(new_type, object_type) as object_type,
+                coalesce(new_id, record_id) as record_id,
+                case
+                    when new_type is not null and not exists (
+                        select 1 from mapped where mapped_type = new_type and mapped_property = property
+                    ) then coalesce(builtin_rule, 'not_on_target')
+                    else builtin_rule
+                end as builtin_rule
+            ),
+            new_type is not null as is_moved
+            from staged left join moved on object_type = old_type and record_id = old_id
+        )
+        select * replace ({row_hash_sql(OP_ID_COLUMNS)} as op_id) from routed
+        """
+    )
+    dropped = con.execute(
+        """
+        delete from staged where is_moved and exists (
+            select 1 from staged as own
+            where own.object_type = staged.object_type and own.record_id = staged.record_id
+                and own.property = staged.property and (not own.is_moved or own.op_id < staged.op_id)
+        )
+        returning op_id
+        """
+    ).fetchall()
+    con.execute("alter table staged drop column is_moved")
+    return len(dropped)
+
+
 def freshen(con: duckdb.DuckDBPyConnection, adapter: CrmAdapter) -> int:
-    """Correct the operations in `staged` that seem to be changed by somebody else; returns how many were equal already.
+    """Correct the operations in `staged` that seem to be changed by somebody else, or that no load has read.
+
+    Returns:
+        How many were equal already, and were taken out.
 
     Records the CRM does not find stay as they are: `apply` says what became of them.
     """
     suspects = rows(
         con,
         "select op_id, object_type, record_id, property, value_type from staged "
-        "where conflict_class = 'changed_by_other' order by object_type, length(record_id), record_id",
+        "where conflict_class = 'changed_by_other' or is_unread order by object_type, length(record_id), record_id",
     )
     by_type: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for suspect in suspects:

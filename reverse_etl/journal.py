@@ -42,6 +42,7 @@ class Result:
     crm_before: str | None = None
     crm_after: str | None = None
     message: str | None = None
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ class Journal:
                     "crm_before": [r.crm_before for r in results],
                     "crm_after": [r.crm_after for r in results],
                     "message": [r.message for r in results],
+                    "refusal": [r.refusal for r in results],
                     "recorded_at": [now] * len(results),
                 },
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reverse_etl.canonical import lenient, same
-from reverse_etl.crms.protocol import Change, CrmRecord, WriteOutcome
+from reverse_etl.crms.protocol import TRY_AGAIN, Change, CrmRecord, WriteOutcome
 from reverse_etl.journal import IN_FLIGHT, Earlier
 
 Key = tuple[str, str, str]
@@ -29,13 +29,17 @@ class ApplyOp:
     desired: str | None
     wire: str
     conflict_class: str
+    subject_id: str | None = None
     may_write: bool = True
     earlier: Earlier | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`write` to `target`, or an end without a write: its journal `state` and `result`."""
+    """`write` to `target`, or an end without a write: its journal `state` and `result`.
+
+    `version` is the record's, as it was read; `refusal` says why a write cannot even be tried.
+    """
 
     action: Literal["write", "end"]
     crm_value: str | None = None
@@ -44,6 +48,8 @@ class Verdict:
     state: str = ""
     result: str = ""
     message: str | None = None
+    version: str | None = None
+    refusal: str | None = None
 
 
 def _who(history: tuple[Change, ...]) -> str:
@@ -68,7 +74,14 @@ def before_write(
     """
     earlier = op.earlier.state if op.earlier else ""
     if found is None:
-        return Verdict("end", state="rejected", result="refused", message=f"the record is {missing}", before=_first(op))
+        return Verdict(
+            "end",
+            state="rejected",
+            result="refused",
+            message=f"the record is {missing}",
+            before=_first(op),
+            refusal="converted" if missing.startswith("converted") else "gone",
+        )
     current = lenient(op.value_type, found.values.get(op.property))
     first = _first(op) if earlier in IN_FLIGHT else current
     if found.id != op.record_id:
@@ -82,6 +95,7 @@ def before_write(
                 state="rejected",
                 result="refused",
                 message=f"merged into {found.id}, which has its own change of this field",
+                refusal="gone",
             )
     if same(current, op.desired):
         if earlier in IN_FLIGHT:
@@ -101,7 +115,7 @@ def before_write(
     ours = op.last_written is not None and op.conflict_class != "changed_by_other" and same(current, op.last_written)
     if same(current, op.before) or ours:
         merged = f"merged into {found.id}" if found.id != op.record_id else None
-        return Verdict("write", current, first, target=found.id, message=merged)
+        return Verdict("write", current, first, target=found.id, message=merged, version=found.version)
     return Verdict(
         "end",
         current,
@@ -118,13 +132,16 @@ def _first(op: ApplyOp) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a write as the read-back shows it; `again`: not there, and nobody knows why."""
+    """The end of a write as the read-back shows it; `again`: not there, and worth sending again (nobody knows why, or
+    the record was locked or had moved on)."""
 
     again: bool
     state: str
     result: str
     crm_value: str | None
     message: str | None = None
+    refusal: str | None = None
+    version: str | None = None
 
 
 def after_write(
@@ -141,7 +158,7 @@ def after_write(
     """
     said = answer.message or None
     if found is None:
-        return Outcome(False, "mismatch", "refused", None, f"the record is {missing} after the write")
+        return Outcome(False, "mismatch", "refused", None, f"the record is {missing} after the write", "gone")
     current = lenient(op.value_type, found.values.get(op.property))
     if same(current, op.desired):
         message = (
@@ -157,6 +174,8 @@ def after_write(
         case "acknowledged":
             return Outcome(False, "mismatch", "ignored", current, "the CRM accepted the value and did not keep it")
         case "rejected":
-            return Outcome(False, "mismatch", "refused", current, said)
+            refusal = answer.refusal or "other"
+            again = refusal in TRY_AGAIN
+            return Outcome(again, "mismatch", "refused", current, said, refusal, found.version)
         case _:
-            return Outcome(True, "unknown", "unknown", current, said)
+            return Outcome(True, "unknown", "unknown", current, said, version=found.version)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
 from reverse_etl import audit, decide, guards, schema
-from reverse_etl.digest import OP_COLUMNS, plan_digest, row_hash_sql
-from reverse_etl.freshen import freshen
+from reverse_etl.digest import FIRST_SEAL, OP_COLUMNS, SEAL, SEALED_FIRST, plan_digest, row_hash_sql
+from reverse_etl.freshen import freshen, require_read, route
 from reverse_etl.staging import stage_sync
 from reverse_etl.store import Clock, attached_warehouse, first_event, opened, rows, transaction, utc
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nightdesk.policy import Policy
     from reverse_etl.crms.protocol import CrmAdapter
 
-CRM = "hubspot"
 NOTHING, WAITING, NEEDS_APPROVAL = 0, 2, 3
 BREAKDOWNS = ("object_type", "property", "operation", "decision", "deciding_rule", "conflict_class")
 
@@ -85,9 +84,9 @@ class Plan:
         return self.summary.plan_id
 
 
-def mapping_hash(policy: Policy) -> str:
-    """Hash of the field mapping, whatever the order of its keys."""
-    text = json.dumps(policy.field_mapping.model_dump(mode="json", by_alias=True), sort_keys=True)
+def mapping_hash(policy: Policy, crm: str) -> str:
+    """Hash of a CRM's field mapping, whatever the order of its keys."""
+    text = json.dumps(policy.mapping(crm).model_dump(mode="json", by_alias=True), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -102,6 +101,7 @@ def make(
     clock: Clock,
     *,
     source_rows: int | None = None,
+    crm: str = "hubspot",
 ) -> PlanSummary:
     """Make and store the plan of a night.
 
@@ -118,18 +118,21 @@ def make(
         created_by: Who proposes; the same person may not approve (`nightdesk` for the scheduler).
         clock: Now, in UTC.
         source_rows: Rows of the source for the shrinking guard; counted in the warehouse unless given.
+        crm: Which CRM the plan is for, when there is no adapter to say so.
 
     Raises:
         NightdeskError: A sync model is missing or breaks its contract, or the CRM cannot take the properties.
     """
+    crm = adapter.crm if adapter is not None else crm
     with opened(ledger) as con:
         with attached_warehouse(con, warehouse) as alias:
             if alias is None:
                 raise NightdeskError("No warehouse to plan from", todo="Run `nightdesk build` first.")
-            left_out = stage_sync(con, alias, policy, as_of)
+            left_out = stage_sync(con, alias, policy, crm, as_of)
             if source_rows is None:
                 source_rows = guards.count_source_rows(con, alias)
         if adapter is not None:
+            left_out["the record it became has its own"] = route(con, adapter, policy.mapping(crm))
             left_out["equal already"] += freshen(con, adapter)
             schemas = schema.take(adapter, policy)
             used = {
@@ -138,11 +141,12 @@ def make(
                     "select distinct object_type, property from staged where value_error is null"
                 ).fetchall()
             }
-            schema.require_ready(schemas, policy, used)
+            schema.require_ready(schemas, policy, crm, used)
             with transaction(con):
-                snapshot = schema.save(con, CRM, schemas, clock)
+                snapshot = schema.save(con, crm, schemas, clock)
         else:
-            snapshot = schema.latest_hash(con, CRM) or ""
+            require_read(con)
+            snapshot = schema.latest_hash(con, crm) or ""
             if not snapshot:
                 raise NightdeskError(
                     "The CRM's properties have never been looked at", todo="Run `nightdesk crm setup --apply` first."
@@ -158,6 +162,7 @@ def make(
         return store_plan(
             con,
             decided,
+            crm=crm,
             kind="sync",
             policy=policy,
             schema_hash=snapshot,
@@ -174,6 +179,7 @@ def store_plan(
     con: duckdb.DuckDBPyConnection,
     decided_sql: str,
     *,
+    crm: str,
     kind: str,
     policy: Policy,
     schema_hash: str,
@@ -185,15 +191,27 @@ def store_plan(
     left_out: Mapping[str, int],
     rolls_back: str | None = None,
 ) -> PlanSummary:
-    """Seal and store decided operations as one plan (or find the same plan stored already)."""
+    """Seal and store decided operations as one plan (or find the same plan stored already).
+
+    Args:
+        con: The ledger.
+        decided_sql: A query that gives every column of `plan_ops` but `plan_id` (`digest.OP_COLUMNS`).
+        crm: The CRM the plan is for.
+        kind: `sync`, `rollback` or `review` (a question to people inside the CRM).
+        policy, schema_hash: What the operations were decided under.
+        run_id, as_of, created_by, clock: See `make`.
+        source_rows: For the shrinking guard.
+        left_out: What was not planned, by reason; only shown.
+        rolls_back: The run a rollback undoes.
+    """
     columns = ", ".join(OP_COLUMNS)
     con.execute(
         f"create or replace temp table decided as select {columns} from "
         f"(select * replace (confidence::decimal(6, 4) as confidence, evidence::json as evidence) from ({decided_sql}))"
     )
     readings = guards.measure(con, "decided", policy, kind=kind, source_rows=source_rows)
-    hashes = (mapping_hash(policy), policy.hash, schema_hash)
-    digest = _digest(con, "decided", kind, CRM, rolls_back, hashes, readings)
+    hashes = (mapping_hash(policy, crm), policy.hash, schema_hash)
+    digest = _digest(con, "decided", kind, crm, rolls_back, hashes, readings)
     now = utc(clock())
     existing = con.execute(
         f"""
@@ -201,9 +219,12 @@ def store_plan(
                exists (select 1 from apply_runs where apply_runs.plan_id = plans.plan_id and not dry_run)
         from plans where kind = ? and crm = ? and rolls_back_run_id is not distinct from ?
             and plan_id not in (select plan_id from redacted_plans)
-            and plan_id = (select plan_id from plans order by {first_event("plans.plan_id")} desc limit 1)
+            and plan_id = (
+                select newest.plan_id from plans as newest where newest.crm = plans.crm
+                order by {first_event("newest.plan_id")} desc limit 1
+            )
         """,
-        [kind, CRM, rolls_back],
+        [kind, crm, rolls_back],
     ).fetchone()
     if existing and existing[1] == digest and existing[2] > now and existing[3] == created_by and not existing[4]:
         return _summary(con, str(existing[0]), left_out=left_out, is_new=False)
@@ -218,7 +239,7 @@ def store_plan(
             [
                 plan_id,
                 run_id,
-                CRM,
+                crm,
                 kind,
                 rolls_back,
                 as_of,
@@ -287,22 +308,43 @@ def _digest(
     readings: tuple[guards.GuardReading, ...],
     parameters: list[Any] | None = None,
     where: str = "true",
+    seal: str = SEAL,
 ) -> str:
+    columns = OP_COLUMNS if seal == SEAL else SEALED_FIRST
     row_hashes = [
         str(row[0])
-        for row in con.execute(f"select {row_hash_sql()} from {relation} where {where}", parameters or []).fetchall()
+        for row in con.execute(
+            f"select {row_hash_sql(columns)} from {relation} where {where}", parameters or []
+        ).fetchall()
     ]
-    return plan_digest(("nightdesk-plan-1", kind, crm, rolls_back, *hashes, guards.sealed(readings)), row_hashes)
+    return plan_digest((seal, kind, crm, rolls_back, *hashes, guards.sealed(readings)), row_hashes)
 
 
 def stored_digest(con: duckdb.DuckDBPyConnection, plan_id: str) -> str:
-    """Compute a stored plan's digest again, from what is stored now."""
+    """Compute a stored plan's digest again, from what is stored now.
+
+    A plan made before operations had a segment and a subject was sealed without them, and has none.
+    """
     header = rows(
         con,
         "select kind, crm, rolls_back_run_id, mapping_hash, policy_hash, schema_hash, guards::varchar as guards "
         "from plans where plan_id = ?",
         [plan_id],
     )[0]
+    newer = con.execute(
+        "select count(*) = 0 or bool_or(coalesce(segment, subject_id) is not null) from plan_ops where plan_id = ?",
+        [plan_id],
+    ).fetchone()
+    sealed = con.execute("select digest from plans where plan_id = ?", [plan_id]).fetchone()
+    found = ""
+    for seal in (SEAL,) if newer and newer[0] else (SEAL, FIRST_SEAL):
+        found = _stored(con, plan_id, header, seal)
+        if sealed and found == sealed[0]:
+            break
+    return found
+
+
+def _stored(con: duckdb.DuckDBPyConnection, plan_id: str, header: dict[str, Any], seal: str) -> str:
     return _digest(
         con,
         "plan_ops",
@@ -313,6 +355,7 @@ def stored_digest(con: duckdb.DuckDBPyConnection, plan_id: str) -> str:
         guards.from_json(header["guards"]),
         [plan_id],
         "plan_id = ?",
+        seal,
     )
 
 
@@ -353,15 +396,17 @@ def _summary(
     )
 
 
-def resolve(con: duckdb.DuckDBPyConnection, plan_id: str | None) -> str:
-    """Return the id of a plan by its id, an unambiguous beginning of it, or the newest one.
+def resolve(con: duckdb.DuckDBPyConnection, plan_id: str | None, crm: str | None = None) -> str:
+    """Return the id of a plan by its id, an unambiguous beginning of it, or the newest one (of a CRM).
 
     Raises:
         NightdeskError: There is no such plan, or several.
     """
     if plan_id is None:
         found = con.execute(
-            f"select plan_id from plans order by {first_event('plans.plan_id')} desc, plan_id desc limit 1"
+            f"select plan_id from plans where $crm is null or crm = $crm "
+            f"order by {first_event('plans.plan_id')} desc, plan_id desc limit 1",
+            {"crm": crm},
         ).fetchall()
     else:
         found = con.execute(
@@ -376,10 +421,12 @@ def resolve(con: duckdb.DuckDBPyConnection, plan_id: str | None) -> str:
     return str(found[0][0])
 
 
-def summarize(ledger: Path | duckdb.DuckDBPyConnection, plan_id: str | None = None) -> PlanSummary:
-    """Load only the numbers of a plan (the newest one unless named)."""
+def summarize(
+    ledger: Path | duckdb.DuckDBPyConnection, plan_id: str | None = None, crm: str | None = None
+) -> PlanSummary:
+    """Load only the numbers of a plan (the newest one, of a CRM, unless named)."""
     with opened(ledger) as con:
-        return _summary(con, resolve(con, plan_id))
+        return _summary(con, resolve(con, plan_id, crm))
 
 
 def load(ledger: Path | duckdb.DuckDBPyConnection, plan_id: str | None = None) -> Plan:

@@ -1,7 +1,8 @@
-"""Undo an apply: a compensating plan through the same gates, for fields that still hold what we wrote.
+"""Undo what was written: a compensating plan through the same gates, for fields that still hold what we wrote.
 
-Every field goes back to what the CRM held just before our write. A field somebody changed since is left alone;
-nothing is ever restored on a person who has opted out meanwhile. The plan waits for a person like any other.
+Every field goes back to what the CRM held just before our (first) write. A field somebody changed since is left alone;
+nothing is ever restored on a person who has opted out meanwhile. A task or note that we created is archived, unless
+somebody has touched it. The plan waits for a person like any other.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from nightdesk.errors import NightdeskError
 from reverse_etl import consent, decide, schema
 from reverse_etl.arrow import pyarrow
 from reverse_etl.canonical import lenient, same
+from reverse_etl.crms.protocol import RECORD
 from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
 from reverse_etl.plan import PlanSummary, store_plan
 from reverse_etl.select import Selection
@@ -27,9 +29,11 @@ if TYPE_CHECKING:
     import duckdb
 
     from nightdesk.policy import Policy
-    from reverse_etl.crms.protocol import CrmAdapter
+    from reverse_etl.crms.protocol import CrmAdapter, ReadResult
 
 RULE = "rollback_needs_approval"
+# What a plan says it undoes when it undoes more than one apply.
+EVERYTHING = "everything"
 
 # Per field: what the CRM held before our first write of the run, and what it held after our last one.
 _WRITTEN_SQL = """
@@ -51,17 +55,24 @@ group by plan_ops.object_type, plan_ops.record_id, plan_ops.property
 """
 
 
-def find_runs(con: duckdb.DuckDBPyConnection, name: str | None) -> list[str]:
-    """Apply runs meant by an apply run's id, a plan's id or a run's id; the newest that wrote something when not named.
+def find_runs(con: duckdb.DuckDBPyConnection, name: str | None, crm: str, *, every: bool = False) -> list[str]:
+    """Apply runs of a CRM meant by an apply run's id, a plan's id or a run's id; when not named, every one that wrote
+    something or only the newest.
 
     Raises:
         NightdeskError: Nothing of that name has written anything.
     """
     wrote = (
         "exists (select 1 from op_results where op_results.apply_run_id = apply_runs.apply_run_id "
-        "and result in ('applied', 'altered', 'unknown'))"
+        "and result in ('applied', 'altered', 'unknown')) "
+        f"and plan_id in (select plan_id from plans where crm = '{crm}')"
     )
-    if name is None:
+    if name is None and every:
+        found = con.execute(
+            f"select apply_run_id from apply_runs where not dry_run and {wrote} "
+            f"order by {first_event('apply_runs.apply_run_id')}"
+        ).fetchall()
+    elif name is None:
         found = con.execute(
             f"select apply_run_id from apply_runs where not dry_run and {wrote} "
             f"order by {first_event('apply_runs.apply_run_id')} desc limit 1"
@@ -93,6 +104,7 @@ def plan_rollback(
     *,
     warehouse: Path | str | None = None,
     select: Selection | None = None,
+    every: bool = False,
 ) -> PlanSummary:
     """Make the plan that undoes an apply; nothing is written before it is approved and applied.
 
@@ -106,7 +118,8 @@ def plan_rollback(
         created_by: Who proposes it, and therefore may not approve it.
         clock: Now, in UTC.
         warehouse: dbt's file, for opt-outs known there; those in the ledger are always looked at.
-        select: Only these operations.
+        select: Only these operations: of a record, an operation, an agent, a field.
+        every: Undo all that was ever written (and is selected), not only the newest apply.
 
     Returns:
         The plan; `left_out` counts fields not touched: changed since, restored already, record gone.
@@ -114,7 +127,7 @@ def plan_rollback(
     with opened(ledger) as con:
         # An apply that was killed may have written what it has no result of yet: that is to be undone too.
         settle_interrupted(con, adapter, created_by, clock)
-        runs = find_runs(con, run)
+        runs = find_runs(con, run, adapter.crm, every=every)
         where, parameters = (select or Selection()).where()
         written = con.execute(
             f"select unnest(op), restored, left_behind, apply_run_id from ({_WRITTEN_SQL}) where true", [runs]
@@ -148,6 +161,7 @@ def plan_rollback(
         return store_plan(
             con,
             decided,
+            crm=adapter.crm,
             kind="rollback",
             policy=policy,
             schema_hash=snapshot,
@@ -157,19 +171,19 @@ def plan_rollback(
             clock=clock,
             source_rows=None,
             left_out=left_out,
-            rolls_back=runs[0] if len(runs) == 1 else run,
+            rolls_back=runs[0] if len(runs) == 1 else run or EVERYTHING,
         )
 
 
 def _suppressed(con: duckdb.DuckDBPyConnection, crm: str, policy: Policy, warehouse: Path | str | None) -> set[str]:
-    """CRM ids of contacts that have opted out by now; not of those whose no a person has lifted."""
+    """Our ids of the people who have opted out by now; not of those whose no a person has lifted."""
     said_no = consent.of_now(con, crm, policy)
     ids = set(said_no.listed)
     with attached_warehouse(con, warehouse) as alias:
         table = find_table(con, alias, "opt_outs") if alias else None
         if table:
             ids |= {str(row[0]) for row in con.execute(f"select distinct contact_id from {table}").fetchall()}
-    return {name.removeprefix(f"{crm}:contact:") for name in ids} - said_no.lifted
+    return ids - said_no.lifted
 
 
 def _compare(
@@ -179,7 +193,7 @@ def _compare(
     left_out: Counter[str] = Counter()
     staged: list[dict[str, Any]] = []
     by_type: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for op in found:
+    for op in _without_parts(found, adapter.keyed_types, left_out):
         by_type.setdefault(op["object_type"], {}).setdefault(op["record_id"], []).append(op)
     for object_type, records in sorted(by_type.items()):
         ids = sorted(records)
@@ -187,6 +201,7 @@ def _compare(
         for start in range(0, len(ids), adapter.batch_size):
             part = ids[start : start + adapter.batch_size]
             read = adapter.read(object_type, part, properties)
+            touched = _touched(part, records, read) if object_type in adapter.keyed_types else set[str]()
             for op in (op for record_id in part for op in records[record_id]):
                 record = read.found.get(op["record_id"])
                 current = lenient(op["value_type"], record.values.get(op["property"])) if record else None
@@ -196,11 +211,45 @@ def _compare(
                     left_out["restored already"] += 1
                 elif (op["restored"] or "").startswith(MASK):
                     left_out["erased since"] += 1
-                elif not same(current, op["left_behind"]):
+                elif not same(current, op["left_behind"]) or op["record_id"] in touched:
                     left_out["changed since"] += 1
                 else:
-                    staged.append(_compensate(op, current, object_type == "contacts" and op["record_id"] in suppressed))
-    return staged, dict(left_out)
+                    subject = op["subject_id"] or (
+                        f"{op['crm']}:contact:{op['record_id']}" if object_type == consent.CONTACTS else ""
+                    )
+                    # A task about somebody who opted out may go: archiving restores nothing.
+                    gone = op["property"] == RECORD
+                    staged.append(_compensate(op, current, subject in suppressed and not gone))
+    # Archiving a record undoes all of its fields.
+    archived = {(op["object_type"], op["record_id"]) for op in staged if op["property"] == RECORD}
+    return [
+        op for op in staged if op["property"] == RECORD or (op["object_type"], op["record_id"]) not in archived
+    ], dict(left_out)
+
+
+def _touched(ids: list[str], records: dict[str, list[dict[str, Any]]], read: ReadResult) -> set[str]:
+    """Records we created of which somebody has changed a field since: they stay."""
+    return {
+        one
+        for one in ids
+        if one in read.found
+        and any(
+            not same(lenient(op["value_type"], read.found[one].values.get(op["property"])), op["left_behind"])
+            for op in records[one]
+        )
+    }
+
+
+def _without_parts(found: list[dict[str, Any]], keyed: frozenset[str], left_out: Counter[str]) -> list[dict[str, Any]]:
+    """A record we created is undone as a whole: its fields cannot be undone without it."""
+    whole = {(op["object_type"], op["record_id"]) for op in found if op["property"] == RECORD}
+    kept: list[dict[str, Any]] = []
+    for op in found:
+        if op["object_type"] in keyed and op["restored"] is None and (op["object_type"], op["record_id"]) not in whole:
+            left_out["part of a record that stays"] += 1
+        else:
+            kept.append(op)
+    return kept
 
 
 def _compensate(op: dict[str, Any], current: str | None, is_suppressed: bool) -> dict[str, Any]:
@@ -221,6 +270,8 @@ def _compensate(op: dict[str, Any], current: str | None, is_suppressed: bool) ->
                 "autonomy_level",
                 "is_namespaced",
                 "answer_id",
+                "segment",
+                "subject_id",
             )
         },
         "before_value": current,
@@ -261,6 +312,8 @@ _TYPES = {
     "is_stale": "boolean",
     "is_suppressed": "boolean",
     "is_namespaced": "boolean",
+    "segment": "varchar",
+    "subject_id": "varchar",
 }
 
 

@@ -23,7 +23,7 @@ Schemas = dict[str, dict[str, PropertySchema]]
 def take(adapter: CrmAdapter, policy: Policy) -> Schemas:
     """Describe the mapped properties in the CRM: object type -> property -> schema. Missing properties are left out."""
     schemas: Schemas = {}
-    for object_type, fields in sorted(policy.field_mapping.fields.items()):
+    for object_type, fields in sorted(policy.mapping(adapter.crm).fields.items()):
         described: ObjectSchema = adapter.describe(object_type)
         schemas[object_type] = {
             item.property: described.properties[item.property]
@@ -67,12 +67,13 @@ def latest_hash(con: duckdb.DuckDBPyConnection, crm: str) -> str | None:
     return str(row[0]) if row else None
 
 
-def problems(schemas: Schemas, policy: Policy, used: set[tuple[str, str]]) -> list[str]:
+def problems(schemas: Schemas, policy: Policy, crm: str, used: set[tuple[str, str]]) -> list[str]:
     """What stands against writing the `(object_type, property)` pairs in use."""
     found: list[str] = []
-    for object_type, fields in sorted(policy.field_mapping.fields.items()):
+    for object_type, fields in sorted(policy.mapping(crm).fields.items()):
         for item in fields:
-            if (object_type, item.property) not in used:
+            # `@record` and `@contacts` are no properties of the CRM: the record itself, and what it hangs on.
+            if (object_type, item.property) not in used or item.property.startswith("@"):
                 continue
             there = schemas.get(object_type, {}).get(item.property)
             name = f"{object_type}.{item.property}"
@@ -87,13 +88,13 @@ def problems(schemas: Schemas, policy: Policy, used: set[tuple[str, str]]) -> li
     return found
 
 
-def require_ready(schemas: Schemas, policy: Policy, used: set[tuple[str, str]]) -> None:
+def require_ready(schemas: Schemas, policy: Policy, crm: str, used: set[tuple[str, str]]) -> None:
     """Refuse to plan writes the CRM could not take.
 
     Raises:
         NightdeskError: Names the first properties that are missing, read-only or of another type.
     """
-    found = problems(schemas, policy, used)
+    found = problems(schemas, policy, crm, used)
     if found:
         more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
         raise NightdeskError(

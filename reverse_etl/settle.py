@@ -70,7 +70,7 @@ def settle(
         found = con.execute(
             """
             select op_id, object_type, record_id, property, value_type, before_value, last_written_value, desired_value,
-                wire_value, conflict_class
+                wire_value, conflict_class, subject_id
             from plan_ops where plan_id = ? and list_contains(?::varchar[], op_id)
             order by object_type, length(record_id), record_id, property
             """,

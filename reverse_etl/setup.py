@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from nightdesk.policy import Policy
+    from nightdesk.policy.models import FieldMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +54,53 @@ class SetupDifference:
 
 def difference(adapter: CrmAdapter, policy: Policy) -> SetupDifference:
     """Compare the mapping with the CRM; reads only."""
-    mapping = policy.field_mapping
+    mapping = policy.mapping(adapter.crm)
     groups: list[tuple[str, str]] = []
     properties: list[tuple[str, PropertySpec]] = []
     options: list[tuple[str, str, tuple[str, ...]]] = []
     problems: list[str] = []
     present = 0
-    for object_type, fields in mapping.fields.items():
+    for object_type in dict.fromkeys((*mapping.fields, *mapping.asked)):
         described = adapter.describe(object_type)
-        if fields and mapping.group.name not in described.groups:
+        wanted = _wanted(mapping, object_type)
+        if wanted and mapping.group.name not in described.groups:
             groups.append((object_type, mapping.group.name))
-        for item in fields:
-            name = f"{object_type}.{item.property}"
-            there = described.properties.get(item.property)
-            ours = item.property.startswith(mapping.namespace)
+        for item in wanted:
+            name = f"{object_type}.{item.name}"
+            there = described.properties.get(item.name)
+            ours = item.name.startswith(mapping.namespace)
             if there is None and ours:
-                spec = PropertySpec(item.property, item.label, item.type, mapping.group.name, tuple(item.options))
-                properties.append((object_type, spec))
+                properties.append((object_type, item))
             elif there is None:
                 problems.append(f"{name} is outside the namespace and not in the CRM: its owner must create it")
             elif there.is_archived:
                 problems.append(f"{name} was archived in the CRM: restore it there")
-            elif there.value_type != item.type:
-                problems.append(f"{name} is of type {there.crm_type} in the CRM, the mapping says {item.type}")
+            elif there.value_type != item.value_type:
+                problems.append(f"{name} is of type {there.crm_type} in the CRM, the mapping says {item.value_type}")
             elif there.is_read_only:
                 problems.append(f"{name} is read-only in the CRM")
             else:
                 missing = tuple(value for value in item.options if value not in there.options)
                 if missing and ours:
-                    options.append((object_type, item.property, missing))
+                    options.append((object_type, item.name, missing))
                 elif missing:
                     problems.append(f"{name} lacks the options {', '.join(missing)}")
                 else:
                     present += 1
     return SetupDifference(tuple(groups), tuple(properties), tuple(options), tuple(problems), present)
+
+
+def _wanted(mapping: FieldMapping, object_type: str) -> list[PropertySpec]:
+    """What an object type must have: properties we write, those people fill in, and the key of records we create."""
+    group = mapping.group.name
+    wanted = [
+        PropertySpec(item.property, item.label, item.type, group, tuple(item.options))
+        for item in (*mapping.fields.get(object_type, ()), *mapping.asked.get(object_type, ()))
+        if not item.property.startswith("@")
+    ]
+    if object_type in mapping.keyed_types and object_type in mapping.fields:
+        wanted.append(PropertySpec(mapping.key_property, "Nightdesk key", "text", group, is_unique=True))
+    return wanted
 
 
 def apply(
@@ -127,7 +141,7 @@ def apply(
 
 def _create(adapter: CrmAdapter, policy: Policy, wanted: SetupDifference) -> None:
     for object_type, name in wanted.groups:
-        adapter.create_group(object_type, name, policy.field_mapping.group.label)
+        adapter.create_group(object_type, name, policy.mapping(adapter.crm).group.label)
     for object_type, spec in wanted.properties:
         adapter.create_property(object_type, spec)
     for object_type, name, values in wanted.options:

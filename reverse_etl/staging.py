@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from nightdesk.policy import Policy
+    from nightdesk.policy.models import FieldMapping
 
 # What a sync model must give; everything else it holds is for readers of the warehouse.
 SYNC_COLUMNS: dict[str, str] = {
@@ -38,6 +39,11 @@ SYNC_COLUMNS: dict[str, str] = {
     "is_stale": "boolean",
     "is_suppressed": "boolean",
 }
+# What it may give: the segment that write rules look at, and the person or company a row is about (our own id).
+OPTIONAL_COLUMNS: dict[str, str] = {"segment": "varchar", "subject_id": "varchar"}
+# CRMs whose values a load brings into the warehouse. Of any other CRM, and of records that we create ourselves, the
+# warehouse knows nothing: the plan asks the CRM (`freshen`).
+LOADED = frozenset({"hubspot"})
 
 # The three-way compare at planning: what the CRM held at the last load against what we wrote last.
 CONFLICT_CLASS_SQL = """
@@ -58,26 +64,33 @@ def conflict_class(before: str | None, last_written: str | None) -> str:
     return "changed_by_other"
 
 
-def _read(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy) -> Any:
+def sync_model(crm: str, object_type: str) -> str:
+    """Name of the dbt model that proposes changes of an object type: `sync_tryton__party_party`."""
+    return f"sync_{crm}__{object_type.lower().replace('.', '_')}"
+
+
+def _read(con: duckdb.DuckDBPyConnection, warehouse: str, mapping: FieldMapping) -> Any:
     parts: list[str] = []
-    for object_type in sorted(policy.field_mapping.fields):
-        table = find_table(con, warehouse, f"sync_hubspot__{object_type}")
+    for object_type in sorted(mapping.fields):
+        model = sync_model(mapping.crm, object_type)
+        table = find_table(con, warehouse, model)
         if table is None:
-            raise NightdeskError(
-                f"The model `sync_hubspot__{object_type}` is not in the warehouse", todo="Run `nightdesk build` first."
-            )
+            raise NightdeskError(f"The model `{model}` is not in the warehouse", todo="Run `nightdesk build` first.")
         have = {str(row[0]) for row in con.execute(f"describe {table}").fetchall()}
         lacking = sorted(set(SYNC_COLUMNS) - have)
         if lacking:
-            raise NightdeskError(f"`sync_hubspot__{object_type}` has no column `{lacking[0]}`", where=table)
-        columns = ", ".join(f"{name}::{kind} as {name}" for name, kind in SYNC_COLUMNS.items())
+            raise NightdeskError(f"`{model}` has no column `{lacking[0]}`", where=table)
+        columns = ", ".join(
+            [f"{name}::{kind} as {name}" for name, kind in SYNC_COLUMNS.items()]
+            + [f"{name if name in have else 'null'}::{kind} as {name}" for name, kind in OPTIONAL_COLUMNS.items()]
+        )
         parts.append(f"select '{object_type}' as object_type, {columns} from {table}")
     cursor: Any = con.execute(" union all ".join(parts))
     return cursor.to_arrow_table()
 
 
-def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, as_of: date) -> dict[str, int]:
-    """Fill the temporary table `staged` from the sync models.
+def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, crm: str, as_of: date) -> dict[str, int]:
+    """Fill the temporary table `staged` from the sync models of a CRM.
 
     Returns:
         How many rows were left out, by reason (equal already, nothing wanted).
@@ -87,9 +100,10 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, a
         JSON.
     """
     pa = pyarrow()
-    table = _read(con, warehouse, policy)
-    limit = policy.field_mapping.max_text_chars
-    known = {(o, item.property): item for o, fields in policy.field_mapping.fields.items() for item in fields}
+    mapping = policy.mapping(crm)
+    table = _read(con, warehouse, mapping)
+    limit = mapping.max_text_chars
+    known = {(o, item.property): item for o, fields in mapping.fields.items() for item in fields}
     desired: list[str | None] = []
     before: list[str | None] = []
     written: list[str | None] = []
@@ -118,28 +132,28 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, a
     ):
         staged = staged.append_column(column, pa.array(values, text))
     con.register("_sync_rows", staged)
-    mapping = _policy_rows(policy, as_of)
-    con.register("_sync_fields", mapping)
+    con.register("_sync_fields", _policy_rows(policy, crm, as_of))
     try:
-        _check(con)
+        _check(con, crm)
         left_out = con.execute(
             "select count(*) filter (coalesce(desired_value, '') = ''), "
             "count(*) filter (coalesce(desired_value, '') <> '' and value_error is null and desired_value = "
             "before_value) from _sync_rows"
         ).fetchone() or (0, 0)
-        con.execute(_STAGE)
+        con.execute(_stage_sql(crm, mapping.keyed_types))
     finally:
         con.unregister("_sync_rows")
         con.unregister("_sync_fields")
     return {"nothing wanted": int(left_out[0]), "equal already": int(left_out[1])}
 
 
-def _policy_rows(policy: Policy, as_of: date) -> Any:
+def _policy_rows(policy: Policy, crm: str, as_of: date) -> Any:
     pa = pyarrow()
+    mapping = policy.mapping(crm)
     levels = {str(operation): entry.level for operation, entry in policy.autonomy.operations.items()}
-    exceptions = {(e.object_type, e.property) for e in policy.field_mapping.exceptions if e.expires_on >= as_of}
-    fields = [(str(o), item) for o, items in policy.field_mapping.fields.items() for item in items]
-    namespace = policy.field_mapping.namespace
+    exceptions = {(e.object_type, e.property) for e in mapping.exceptions if e.expires_on >= as_of}
+    fields = [(str(o), item) for o, items in mapping.fields.items() for item in items]
+    namespace, keyed = mapping.namespace, mapping.keyed_types
     return pa.table(
         {
             "object_type": [o for o, _ in fields],
@@ -150,13 +164,14 @@ def _policy_rows(policy: Policy, as_of: date) -> Any:
             "risk": [str(item.risk) for _, item in fields],
             "autonomy_level": pa.array([levels.get(str(item.operation)) for _, item in fields], pa.int32()),
             "is_namespaced": [
-                item.property.startswith(namespace) or (o, item.property) in exceptions for o, item in fields
+                o in keyed or item.property.startswith(namespace) or (o, item.property) in exceptions
+                for o, item in fields
             ],
         }
     )
 
 
-def _check(con: duckdb.DuckDBPyConnection) -> None:
+def _check(con: duckdb.DuckDBPyConnection, crm: str) -> None:
     twice = con.execute(
         "select object_type, record_id, property, count(*) from _sync_rows group by all having count(*) > 1 "
         "order by all limit 1"
@@ -164,7 +179,7 @@ def _check(con: duckdb.DuckDBPyConnection) -> None:
     if twice:
         raise NightdeskError(
             f"`{twice[2]}` of {twice[0]} {twice[1]} is proposed {twice[3]} times",
-            where=f"sync_hubspot__{twice[0]}",
+            where=sync_model(crm, twice[0]),
             todo="One row per record and property: find the duplicate key in the model.",
         )
     broken = con.execute(
@@ -174,18 +189,23 @@ def _check(con: duckdb.DuckDBPyConnection) -> None:
     if broken:
         raise NightdeskError(
             f"`{broken[2]}` of {broken[0]} {broken[1]} has no key or evidence that is not JSON",
-            where=f"sync_hubspot__{broken[0]}",
+            where=sync_model(crm, broken[0]),
         )
 
 
-# `fill_empty` fields are for empty fields only. What the mapping does not know, what is quarantined and what the CRM
-# could
-# not hold is denied here, before any rule is asked; it stays in the plan so that a person sees it.
-_STAGE = f"""
+def _stage_sql(crm: str, keyed: frozenset[str]) -> str:
+    """The statement that makes `staged`.
+
+    `fill_empty` fields are for empty fields only. What the mapping does not know, what is quarantined and what the CRM
+    could not hold is denied here, before any rule is asked; it stays in the plan so that a person sees it.
+    """
+    unread = "true" if crm not in LOADED else " or ".join(f"rows.object_type = '{name}'" for name in sorted(keyed))
+    unread = f"({unread or 'false'})"
+    return f"""
 create or replace temp table staged as
 with valued as (
     select
-        'hubspot' as crm,
+        '{crm}' as crm,
         rows.object_type,
         rows.record_id,
         rows.record_label,
@@ -216,15 +236,18 @@ with valued as (
             when fields.field_class = 'fill_empty' and coalesce(rows.before_value, '') <> '' then 'fill_empty_only'
             when exists (
                 select 1 from quarantine
-                where quarantine.crm = 'hubspot' and quarantine.object_type = rows.object_type
+                where quarantine.crm = '{crm}' and quarantine.object_type = rows.object_type
                     and quarantine.record_id = rows.record_id and quarantine.property = rows.property
                     and quarantine.released_at is null
             ) then 'quarantined'
-        end as builtin_rule
+        end as builtin_rule,
+        rows.segment,
+        rows.subject_id,
+        {unread} as is_unread
     from _sync_rows as rows
     left join _sync_fields as fields on rows.object_type = fields.object_type and rows.property = fields.property
     where coalesce(rows.desired_value, '') <> ''
-        and (rows.value_error is not null or rows.desired_value is distinct from rows.before_value)
+        and (rows.value_error is not null or {unread} or rows.desired_value is distinct from rows.before_value)
 )
 select
     {row_hash_sql(OP_ID_COLUMNS)} as op_id,
@@ -245,4 +268,5 @@ def builtin_rules() -> Mapping[str, str]:
         "unmapped_property": "The field mapping does not know the property",
         "fill_empty_only": "Only empty fields may be filled",
         "quarantined": "Failed before and is quarantined",
+        "not_on_target": "The record became one of another type, which does not have the property",
     }

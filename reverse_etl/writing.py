@@ -9,7 +9,7 @@ from typing import Any
 
 from nightdesk.errors import NightdeskError
 from reverse_etl.consent import Consent
-from reverse_etl.crms.protocol import CrmAdapter, CrmUnavailable, ReadResult, RecordWrite, WriteOutcome
+from reverse_etl.crms.protocol import CrmAdapter, CrmRecord, CrmUnavailable, ReadResult, RecordWrite, WriteOutcome
 from reverse_etl.digest import sha256
 from reverse_etl.journal import Journal, Result, Step
 from reverse_etl.judge import ApplyOp, Key, Verdict, after_write, before_write
@@ -38,11 +38,12 @@ class Writer:
     sleep: Callable[[float], None]
     consent: Consent = field(default_factory=Consent)
     _claimed: dict[Key, str] = field(default_factory=dict["Key", str])
+    _asked: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
 
     def run(self, ops: Sequence[ApplyOp], on_progress: Callable[[int, int], None] | None = None) -> None:
         """Bring every operation to its end."""
         done = 0
-        for batch in batches(ops, self.adapter.batch_size):
+        for batch in batches(ops, self.adapter.write_batch):
             self._batch(batch)
             done += len(batch)
             if on_progress:
@@ -59,6 +60,7 @@ class Writer:
     def judge_all(self, batch: Sequence[ApplyOp]) -> list[tuple[ApplyOp, Verdict]]:
         """Read a batch and decide its operations; only where somebody changed a value is its history asked for."""
         read = self.read(batch)
+        self._ask_people(batch)
         verdicts = [(op, self.judge(op, read)) for op in batch]
         changed = [op for op, verdict in verdicts if verdict.result == "conflict"]
         if not changed:
@@ -78,12 +80,29 @@ class Writer:
             self.native,
             self._claimed,
         )
-        no = self.consent.refusal(op.object_type, op.record_id, found) if verdict.action == "write" else None
+        no = self._refusal(op, found) if verdict.action == "write" else None
         if no is not None:
             return Verdict("end", verdict.crm_value, verdict.before, "", "skipped_denied", "denied", no)
         if verdict.action == "write" and verdict.target != op.record_id:
             self._claimed[(op.object_type, verdict.target, op.property)] = op.op_id
         return verdict
+
+    def _ask_people(self, batch: Sequence[ApplyOp]) -> None:
+        """Tasks and notes are about somebody: what that person's own record in the CRM says counts for them too."""
+        if batch[0].object_type not in self.adapter.keyed_types:
+            return
+        about = {self.consent.person_of(op.subject_id) for op in batch} - {None} - self._asked.keys()
+        for object_type in self.consent.flags:
+            ids = sorted(str(one) for one in about)
+            for start in range(0, len(ids), self.adapter.batch_size):
+                part = ids[start : start + self.adapter.batch_size]
+                read = self.adapter.read(object_type, part, self.consent.properties(object_type))
+                for one in part:
+                    self._asked[one] = self.consent.flagged(object_type, read.found.get(one))
+
+    def _refusal(self, op: ApplyOp, found: CrmRecord | None) -> str | None:
+        said = self.consent.refusal(op.object_type, op.record_id, found, op.subject_id)
+        return said or self._asked.get(self.consent.person_of(op.subject_id) or "")
 
     def _batch(self, batch: Sequence[ApplyOp]) -> None:
         verdicts = self.judge_all(batch)
@@ -92,7 +111,7 @@ class Writer:
             self.journal.commit(
                 "ended",
                 [Step(op.op_id, v.state, v.crm_value, None, v.message) for op, v in ended],
-                [Result(op.op_id, v.result, v.before, v.crm_value, v.message) for op, v in ended],
+                [Result(op.op_id, v.result, v.before, v.crm_value, v.message, v.refusal) for op, v in ended],
                 ("write_result", {**self.subject, "ops": [[op.op_id, v.result] for op, v in ended]}),
             )
         waiting = [(op, verdict) for op, verdict in verdicts if verdict.action == "write"]
@@ -139,11 +158,11 @@ class Writer:
             found, missing = back.found.get(verdict.target), back.missing.get(verdict.target, "not in the CRM")
             end = after_write(op, verdict.crm_value, said[op.op_id], found, missing)
             if end.again and attempt <= len(_RETRY_SECONDS):
-                again.append((op, replace(verdict, crm_value=end.crm_value)))
+                again.append((op, replace(verdict, crm_value=end.crm_value, version=end.version)))
                 continue
             notes = "; ".join(part for part in (verdict.message, end.message) if part) or None
             steps.append(Step(op.op_id, end.state, end.crm_value, trace_of[verdict.target], notes))
-            results.append(Result(op.op_id, end.result, verdict.before, end.crm_value, notes))
+            results.append(Result(op.op_id, end.result, verdict.before, end.crm_value, notes, end.refusal))
         if results:
             event = {**self.subject, "ops": [[r.op_id, r.result] for r in results]}
             self.journal.commit("verified", steps, results, ("write_result", event))
@@ -153,12 +172,14 @@ class Writer:
         self, waiting: list[tuple[ApplyOp, Verdict]], attempt: int
     ) -> tuple[list[RecordWrite], dict[str, str]]:
         values: dict[str, dict[str, str]] = {}
+        version = {verdict.target: verdict.version for _, verdict in waiting}
         for op, verdict in waiting:
             values.setdefault(verdict.target, {})[op.property] = op.wire
         run = self.journal.apply_run_id
         token = self.journal.lease.token
         trace_of = {target: f"{run}/{token}/{waiting[0][0].object_type}/{target}/{attempt}" for target in values}
-        return [RecordWrite(target, trace_of[target], fields) for target, fields in values.items()], trace_of
+        writes = [RecordWrite(target, trace_of[target], fields, version[target]) for target, fields in values.items()]
+        return writes, trace_of
 
     def _read_back(self, object_type: str, waiting: list[tuple[ApplyOp, Verdict]]) -> ReadResult:
         targets = list(dict.fromkeys(verdict.target for _, verdict in waiting))
@@ -190,10 +211,12 @@ def _properties(ops: Sequence[ApplyOp]) -> list[str]:
     return sorted({op.property for op in ops})
 
 
-def batches(ops: Sequence[ApplyOp], size: int) -> Iterator[list[ApplyOp]]:
-    """Group operations (sorted by object type and record) so that a batch has one object type and at most `size`
-    records."""
-    for _, same_type in groupby(ops, key=lambda op: op.object_type):
+def batches(ops: Sequence[ApplyOp], size_for: Callable[[int], int]) -> Iterator[list[ApplyOp]]:
+    """Group operations (sorted by object type and record) so that a batch has one object type and no more records than
+    `size_for(records of that type)` allows."""
+    for _, grouped in groupby(ops, key=lambda op: op.object_type):
+        same_type = list(grouped)
+        size = size_for(len({op.record_id for op in same_type}))
         batch: list[ApplyOp] = []
         records = 0
         for _, record in groupby(same_type, key=lambda op: op.record_id):

@@ -24,8 +24,8 @@ class CrmRefused(NightdeskError):
 
 @dataclass(frozen=True, slots=True)
 class PropertySchema:
-    """A property as the CRM describes it. `value_type` is ours (number, enumeration, text, date, boolean) or
-    `other`."""
+    """A property as the CRM describes it. `value_type` is ours (number, enumeration, text, date, datetime,
+    boolean) or `other`."""
 
     name: str
     label: str
@@ -48,13 +48,14 @@ class ObjectSchema:
 
 @dataclass(frozen=True, slots=True)
 class PropertySpec:
-    """A property to create."""
+    """A property to create. `is_unique`: no two records may hold the same value (our key on records we create)."""
 
     name: str
     label: str
     value_type: str
     group: str
     options: tuple[str, ...] = ()
+    is_unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,13 @@ class MemoryCrm:
     changes: list[tuple[Field, str, str]] = field(default_factory=list)
     crm: str = "hubspot"
     batch_size: int = 2
+    keyed_types: frozenset[str] = frozenset()
+
+    def write_batch(self, records: int) -> int:
+        return self.batch_size
 
     def describe(self, object_type: str) -> ObjectSchema:
-        fields = project_policy().field_mapping.fields[object_type]  # pyright: ignore[reportArgumentType]
+        fields = project_policy().field_mapping.fields[object_type]
         known = {
             f.property: PropertySchema(f.property, f.label, f.type, f.type, "nightdesk", f.options) for f in fields
         }

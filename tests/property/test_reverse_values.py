@@ -108,9 +108,10 @@ def test_the_digest_ignores_the_order_of_operations(hashes: list[str], random: A
 
 def test_every_column_of_an_operation_is_sealed() -> None:
     ddl = duckdb.connect()
-    from nightdesk.ledger.migrate import MIGRATIONS_DIR
+    from nightdesk.ledger.migrate import migrations
 
-    ddl.execute((MIGRATIONS_DIR / "0001_ledger.sql").read_text())
+    for migration in migrations():
+        ddl.execute(migration.sql)
     columns = [row[0] for row in ddl.execute("describe plan_ops").fetchall()]
     ddl.close()
     assert sorted(columns) == sorted(["plan_id", *OP_COLUMNS])

@@ -34,9 +34,17 @@ _TYPES = {
     "enumeration": ("enumeration", "select"),
     "text": ("string", "textarea"),
     "date": ("date", "date"),
+    "datetime": ("datetime", "date"),
     "boolean": ("bool", "booleancheckbox"),
 }
-_OURS = {"number": "number", "enumeration": "enumeration", "string": "text", "date": "date", "bool": "boolean"}
+_OURS = {
+    "number": "number",
+    "enumeration": "enumeration",
+    "string": "text",
+    "date": "date",
+    "datetime": "datetime",
+    "bool": "boolean",
+}
 _MODIFIED = {"contacts": "lastmodifieddate"}
 _MERGED_IDS = "hs_merged_object_ids"
 
