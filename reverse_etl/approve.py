@@ -1,4 +1,8 @@
-"""Approvals: bound to a plan's digest, given by a person in a role who did not propose it, with an end."""
+"""Approvals: bound to a plan's digest, given by a person in a role who did not propose it, with an end.
+
+Who may is said in `policies/approvals.yml`. A verdict comes from the terminal, from a reviewed file or from inside the
+CRM; all three end here, and the audit trail says which it was.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nightdesk.errors import NightdeskError
 from reverse_etl import audit
-from reverse_etl.gate import GUARD_PREFIX, accepted_guards, require_guards, require_valid
+from reverse_etl.gate import GUARD_PREFIX, VERDICTS_SQL, accepted_guards, require_guards, require_valid
 from reverse_etl.plan import resolve
 from reverse_etl.select import Selection
 from reverse_etl.store import Clock, NewId, new_id, opened, transaction, utc
@@ -22,11 +26,15 @@ if TYPE_CHECKING:
     from nightdesk.policy import Policy
 
 DENIED = 5
+Via = Literal["terminal", "file", "crm"]
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalReport:
-    """What one verdict covered. `still_waiting` operations of the plan have no valid approval after it."""
+    """What one verdict covered.
+
+    `still_waiting` operations of the plan are not approved after it; `need_another` of them have one of two approvals.
+    """
 
     approval_id: str
     plan_id: str
@@ -35,6 +43,8 @@ class ApprovalReport:
     still_waiting: int
     accepted_guards: tuple[str, ...]
     expires_at: datetime
+    approver: str = ""
+    need_another: int = 0
 
 
 def approve(
@@ -49,6 +59,7 @@ def approve(
     note: str | None = None,
     accept_guards: Sequence[str] = (),
     ids: NewId = new_id,
+    via: Via = "terminal",
 ) -> ApprovalReport:
     """Approve the operations of a plan that wait for it and match the selection.
 
@@ -56,7 +67,9 @@ def approve(
         NightdeskError: Exit 4 for a plan no longer valid, 5 for an approver who may not, 3 for brakes not accepted by
         name.
     """
-    return _decide("approved", ledger, plan_id, select, approver, role, policy, clock, note, tuple(accept_guards), ids)
+    return _decide(
+        "approved", ledger, plan_id, select, approver, role, policy, clock, note, tuple(accept_guards), ids, via
+    )
 
 
 def reject(
@@ -70,9 +83,10 @@ def reject(
     *,
     note: str | None = None,
     ids: NewId = new_id,
+    via: Via = "terminal",
 ) -> ApprovalReport:
     """Reject operations of a plan; takes back an earlier approval of them."""
-    return _decide("rejected", ledger, plan_id, select, approver, role, policy, clock, note, (), ids)
+    return _decide("rejected", ledger, plan_id, select, approver, role, policy, clock, note, (), ids, via)
 
 
 def _decide(
@@ -87,11 +101,12 @@ def _decide(
     note: str | None,
     accept: tuple[str, ...],
     ids: NewId,
+    via: Via,
 ) -> ApprovalReport:
     with opened(ledger) as con:
         plan_id = resolve(con, plan_id)
         header = require_valid(con, plan_id, policy, clock)
-        _require_right(verdict, approver, role, header.created_by, policy, plan_id)
+        approver = require_right(verdict, approver, role, header.created_by, policy, plan_id)
         if note and note.startswith(GUARD_PREFIX):
             raise NightdeskError("A note cannot accept guards", todo="Use --accept-guard NAME.")
         if verdict == "approved":
@@ -129,6 +144,7 @@ def _decide(
                     "approval_id": approval_id,
                     "digest": header.digest,
                     "role": role,
+                    "via": via,
                     "operations": len(op_ids),
                     "op_ids": None if select.is_everything else op_ids,
                     "accepted_guards": list(accept),
@@ -136,7 +152,7 @@ def _decide(
                 },
             )
             con.execute(
-                "insert into approvals values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "insert into approvals values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     approval_id,
                     plan_id,
@@ -148,41 +164,71 @@ def _decide(
                     full_note or None,
                     now,
                     expires,
+                    via,
                 ],
             )
         audit.anchor(con, clock)
+        waiting, need_another = waiting_counts(con, plan_id, header.digest, now)
         return ApprovalReport(
-            approval_id, plan_id, verdict, len(op_ids), waiting_count(con, plan_id, header.digest, now), accept, expires
+            approval_id, plan_id, verdict, len(op_ids), waiting, accept, expires, approver, need_another
         )
 
 
-def waiting_count(con: duckdb.DuckDBPyConnection, plan_id: str, digest: str, now: datetime) -> int:
-    """Operations of a plan that need an approval and have no valid one."""
-    from reverse_etl.gate import VERDICTS_SQL
+def waiting_counts(con: duckdb.DuckDBPyConnection, plan_id: str, digest: str, now: datetime) -> tuple[int, int]:
+    """Operations of a plan that need an approval and are not approved, and those of them that have one of two.
 
+    `gate.require_valid` must have looked at the plan on this connection.
+    """
     row = con.execute(
-        f"select count(*) from plan_ops left join ({VERDICTS_SQL}) as verdicts using (op_id) "
-        "where plan_id = $plan and decision = 'require_approval' and not coalesce(is_approved, false)",
+        f"""
+        select count(*), count(*) filter (approver_count > 0)
+        from plan_ops left join ({VERDICTS_SQL}) as verdicts using (op_id)
+        where plan_id = $plan and decision = 'require_approval' and not coalesce(is_approved, false)
+        """,
         {"plan": plan_id, "digest": digest, "now": now},
     ).fetchone()
-    return int(row[0]) if row else 0
+    return (int(row[0]), int(row[1])) if row else (0, 0)
 
 
-def _require_right(verdict: str, approver: str, role: str, created_by: str, policy: Policy, plan_id: str) -> None:
-    roles = policy.approvals.roles
+def require_right(verdict: str, approver: str, role: str, created_by: str, policy: Policy, plan_id: str) -> str:
+    """Check that this person may give this verdict in this role; returns the name to record.
+
+    Raises:
+        NightdeskError: Exit 5. Not an approver, not in that role, a role that decides nothing, or the proposer.
+    """
+    policies = policy.approvals
     if not approver.strip():
         raise NightdeskError("An approval needs a name", where=plan_id, exit_code=DENIED)
-    if role not in roles:
+    if role not in policies.roles:
         raise NightdeskError(
             f"The role `{role}` may not decide about plans",
             where=plan_id,
-            todo=f"Roles in policy: {', '.join(roles)}.",
+            todo=f"Roles in policy: {', '.join(policies.roles)}.",
             exit_code=DENIED,
         )
-    if verdict == "approved" and approver.strip().casefold() == created_by.strip().casefold():
+    name = approver.strip()
+    if policies.approvers:
+        found = policies.find(name)
+        if found is None:
+            raise NightdeskError(
+                f"`{name}` is not among the approvers",
+                where=f"{plan_id}; policies/approvals.yml",
+                todo="Say who you are with --as, or have somebody add you to the file.",
+                exit_code=DENIED,
+            )
+        if role not in found.roles:
+            raise NightdeskError(
+                f"`{found.name}` does not have the role `{role}`",
+                where=f"{plan_id}; policies/approvals.yml",
+                todo=f"Roles of {found.name}: {', '.join(found.roles)}.",
+                exit_code=DENIED,
+            )
+        name = created_by if verdict == "approved" and found.is_called(created_by) else found.name
+    if verdict == "approved" and name.casefold() == created_by.strip().casefold():
         raise NightdeskError(
             f"`{approver}` proposed this plan and cannot approve it",
             where=plan_id,
             todo="Ask somebody else.",
             exit_code=DENIED,
         )
+    return name

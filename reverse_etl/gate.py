@@ -32,27 +32,53 @@ inner join audit_events as event
     and json_extract_string(event.body, '$.approval_id') = approvals.approval_id
     and json_extract_string(event.body, '$.digest') = approvals.digest
     and json_extract_string(event.body, '$.role') = approvals.role
+    and json_extract_string(event.body, '$.via') is not distinct from approvals.via
     and json_extract_string(event.body, '$.expires_at')::timestamptz = approvals.expires_at
     and from_json(json_extract(event.body, '$.op_ids'), '["varchar"]')
         is not distinct from from_json(approvals.op_ids, '["varchar"]')
 where approvals.plan_id = $plan and approvals.digest = $digest
 """
 
-# The latest verdict per operation, in the trail's order: a later one replaces an earlier one, an approval ends with its
-# expiry.
+# What stands about each operation, in the trail's order: a rejection takes back what was approved before it, an
+# approval ends with its expiry, and an operation is approved when as many different people approve it as it needs, none
+# of them its proposer. How many that is comes from `approvals.yml` through `require_valid`, on the same connection:
+# without it nothing here is approved.
 VERDICTS_SQL = f"""
-select op_id, verdict = 'approved' and expires_at > $now as is_approved, approval_id, approver, role, approved_at
-from (
-    select plan_ops.op_id, verdicts_heard.*
+with
+heard as (select * from ({_HEARD_SQL})),
+each_op as (
+    select plan_ops.op_id, heard.*
     from plan_ops
-    cross join ({_HEARD_SQL}) as verdicts_heard
-    where plan_ops.plan_id = $plan and verdicts_heard.op_ids is null
+    cross join heard
+    where plan_ops.plan_id = $plan and heard.op_ids is null
     union all
-    select unnest(from_json(op_ids, '["varchar"]')) as op_id, verdicts_heard.*
-    from ({_HEARD_SQL}) as verdicts_heard
-    where op_ids is not null
+    select unnest(from_json(op_ids, '["varchar"]')) as op_id, heard.* from heard where op_ids is not null
+),
+taken_back as (
+    select *, coalesce(max(heard) filter (verdict = 'rejected') over (partition by op_id), 0) as last_rejection
+    from each_op
+),
+judged as (
+    select
+        taken_back.*,
+        verdict = 'approved' and heard > last_rejection and expires_at > $now
+            and lower(trim(approver)) <> (select lower(trim(created_by)) from plans where plan_id = $plan) as counts
+    from taken_back
 )
-qualify row_number() over (partition by op_id order by heard desc, approval_id desc) = 1
+select
+    judged.op_id,
+    coalesce(count(distinct lower(trim(approver))) filter (counts) >= max(needed.approvers), false) as is_approved,
+    arg_max(approval_id, heard) as approval_id,
+    arg_max(approver, heard) as approver,
+    arg_max(role, heard) as role,
+    arg_max(approved_at, heard) as approved_at,
+    arg_max(verdict, heard) as verdict,
+    arg_max(via, heard) as via,
+    count(distinct lower(trim(approver))) filter (counts) as approver_count,
+    max(needed.approvers) as approvers_needed
+from judged
+left join needed_approvers as needed on needed.plan_id = $plan and needed.op_id = judged.op_id
+group by judged.op_id
 """
 
 
@@ -84,6 +110,7 @@ def require_valid(
         NightdeskError: Exit code 4; nothing of the plan may be approved or written.
     """
     row = rows(con, "select * replace (guards::varchar as guards) from plans where plan_id = ?", [plan_id])[0]
+    count_needed(con, plan_id, policy)
     header = Header(
         plan_id,
         row["run_id"],
@@ -135,6 +162,34 @@ def require_valid(
         if schema.schema_hash(schema.take(adapter, policy)) != row["schema_hash"]:
             raise _stale("The CRM's properties changed since the plan was made (type, options or rights)", plan_id)
     return header
+
+
+def four_eyes_sql(policy: Policy) -> str:
+    """SQL condition over plan_ops: whether an operation needs two different people (`four_eyes` in approvals.yml)."""
+    entries: list[str] = []
+    for entry in policy.approvals.four_eyes:
+        lines = [
+            f"{column} in ({', '.join(_quoted(value) for value in values)})"
+            for column, values in entry.model_dump().items()
+            if values
+        ]
+        entries.append(f"({' and '.join(lines)})")
+    return " or ".join(entries) or "false"
+
+
+def _quoted(value: str) -> str:
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def count_needed(con: duckdb.DuckDBPyConnection, plan_id: str, policy: Policy) -> None:
+    """Note for this connection how many people each operation of a plan needs; `VERDICTS_SQL` counts against it."""
+    con.execute("create temp table if not exists needed_approvers (plan_id varchar, op_id varchar, approvers integer)")
+    con.execute("delete from needed_approvers where plan_id = ?", [plan_id])
+    con.execute(
+        f"insert into needed_approvers select plan_id, op_id, if({four_eyes_sql(policy)}, 2, 1) "
+        "from plan_ops where plan_id = ?",
+        [plan_id],
+    )
 
 
 def _compare_with_audit(con: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> None:

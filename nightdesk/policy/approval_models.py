@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -22,7 +23,7 @@ class Approver(PolicyModel):
     name: str = Field(min_length=1)
     roles: tuple[Word, ...] = Field(min_length=1)
     email: str | None = None
-    crm_users: dict[Crm, str] = {}
+    crm_users: Mapping[Crm, str] = Field(default_factory=dict[Crm, str])
 
     def is_called(self, name: str) -> bool:
         """Whether `name` is this person's name or address, in any case."""
@@ -41,7 +42,9 @@ class FourEyes(PolicyModel):
     @model_validator(mode="after")
     def says_something(self) -> Self:
         if not (self.risk or self.operation or self.object_type or self.property):
-            raise ValueError("an empty entry would match nothing; name a risk, an operation, an object_type, a property")
+            raise ValueError(
+                "an empty entry would match nothing; name a risk, an operation, an object_type, a property"
+            )
         return self
 
 
@@ -84,4 +87,4 @@ class Approvals(PolicyModel):
         """The approver who is this user of a CRM; nobody for an empty id."""
         if not user:
             return None
-        return next((one for one in self.approvers if dict(one.crm_users).get(crm) == user), None)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        return next((one for one in self.approvers if (crm, user) in one.crm_users.items()), None)

@@ -56,7 +56,7 @@ def test_an_approval_put_into_the_table_is_no_approval(room: Desk) -> None:
     made = planned(room)
     now = room.clock()
     room.ledger.execute(
-        "insert into approvals values ('forged', ?, ?, 'approved', null, 'Dana', 'revops', null, ?, ?)",
+        "insert into approvals values ('forged', ?, ?, 'approved', null, 'Dana', 'revops', null, ?, ?, 'terminal')",
         [made.plan_id, made.digest, now, now + timedelta(days=1)],
     )
     report = run(room)
@@ -72,6 +72,7 @@ def test_an_approval_put_into_the_table_is_no_approval(room: Desk) -> None:
         "role = 'sales_lead'",
         "expires_at = expires_at + interval 9 day",
         "verdict = 'rejected'",
+        "via = 'crm'",
     ],
 )
 def test_an_approval_changed_in_the_table_is_no_approval(room: Desk, change: str) -> None:
@@ -91,7 +92,8 @@ def test_an_accepted_guard_put_into_the_note_is_not_accepted(room: Desk) -> None
     now = room.clock()
     room.ledger.execute(
         "insert into approvals values "
-        "('forged', ?, ?, 'approved', null, 'Dana', 'revops', 'accepted guards: min_source_share', ?, ?)",
+        "('forged', ?, ?, 'approved', null, 'Dana', 'revops', 'accepted guards: min_source_share', ?, ?, "
+        "'terminal')",
         [shrunken.plan_id, shrunken.digest, now, now + timedelta(days=1)],
     )
     with pytest.raises(NightdeskError, match="brakes are on"):

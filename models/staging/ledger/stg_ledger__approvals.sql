@@ -9,5 +9,6 @@ select
     role,
     note,
     approved_at,
-    expires_at
+    expires_at,
+    via
 from {{ source('ledger', 'approvals') }}
