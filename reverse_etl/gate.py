@@ -130,7 +130,7 @@ def require_valid(
     _compare_with_audit(con, row)
     if utc(row["expires_at"]) <= utc(clock()):
         raise _stale(f"The plan expired at {iso(row['expires_at'])}", plan_id)
-    if row["policy_hash"] != policy.hash or row["mapping_hash"] != plan.mapping_hash(policy):
+    if row["policy_hash"] != policy.hash or row["mapping_hash"] != plan.mapping_hash(policy, header.crm):
         raise _stale("The policy or the field mapping changed since the plan was made", plan_id)
     undone = con.execute(
         """
