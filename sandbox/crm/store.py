@@ -319,6 +319,16 @@ class Store:
         )
         return dict(rows.fetchall())
 
+    def find_archived(self, object_type: str, name: str, values: Iterable[str]) -> dict[str, int]:
+        """Archived record ids by a value that was unique while they lived; the one archived last."""
+        rows = self.connection.execute(
+            "select lower(json_extract(properties, '$.' || ?)) as value, id from objects where object_type = ?"
+            " and archived_at is not null and merged_into is null"
+            " and lower(json_extract(properties, '$.' || ?)) in (select value from json_each(?)) order by archived_at, id",
+            (name, object_type, name, json.dumps(list(values))),
+        )
+        return dict(rows.fetchall())
+
     def history(
         self, object_type: str, ids: Iterable[int], names: Iterable[str]
     ) -> dict[int, dict[str, list[HistoryRow]]]:

@@ -191,7 +191,8 @@ def _lookup(
         numbers = {key: number for key in keys if (number := record_id(key)) is not None}
     else:
         require_unique(store, object_type, unique_name)
-        by_value = store.find_unique(object_type, unique_name, [key.lower() for key in keys])
+        find = store.find_archived if archived else store.find_unique
+        by_value = find(object_type, unique_name, [key.lower() for key in keys])
         numbers = {key: by_value[key.lower()] for key in keys if key.lower() in by_value}
     found = store.get_many(object_type, numbers.values())
     merged = [number for number, record in found.items() if record.merged_into is not None]
