@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from nightdesk.errors import NightdeskError
 from reverse_etl.crms.halving import WholeBatchRejected, isolate
 from reverse_etl.crms.hubspot.client import HubSpotClient, OutcomeUnknown, RequestRefused, explain_errors
+from reverse_etl.crms.hubspot.keyed import KEYED_TYPES, KeyedRecords
 from reverse_etl.crms.protocol import (
     Change,
     CrmRecord,
@@ -62,6 +63,7 @@ class HubSpotAdapter:
         self.client = client
         self._namespace = namespace
         self._exceptions = frozenset(exceptions)
+        self._keyed = KeyedRecords(client, namespace, partition, _change)
 
     @classmethod
     def connect(cls, base_url: str, token: str, policy: Policy, as_of: Any, **options: Any) -> HubSpotAdapter:
@@ -87,8 +89,8 @@ class HubSpotAdapter:
 
     @property
     def keyed_types(self) -> frozenset[str]:
-        """None yet."""
-        return frozenset()
+        """Tasks and notes: ours are known by a unique property of our namespace (`keyed.KeyedRecords`)."""
+        return KEYED_TYPES
 
     def write_batch(self, records: int) -> int:
         """HubSpot's batch endpoints take 100 inputs, however many are waiting."""
@@ -129,6 +131,9 @@ class HubSpotAdapter:
             "fieldType": shown,
             "groupName": spec.group,
         }
+        if spec.is_unique:
+            # It can never be changed later: HubSpot keeps this of a property for good.
+            body |= {"hasUniqueValue": True, "fieldType": "text"}
         if spec.options:
             body["options"] = [_option(value, order) for order, value in enumerate(spec.options)]
         try:
@@ -184,6 +189,8 @@ class HubSpotAdapter:
             raise ValueError(f"{len(ids)} ids in one request")
         if not ids:
             return ReadResult({}, {})
+        if object_type in KEYED_TYPES:
+            return self._keyed.read(object_type, ids, properties, history=history)
         modified = _MODIFIED.get(object_type, "hs_lastmodifieddate")
         wanted = [*properties, _MERGED_IDS, modified]
         size = _HISTORY_BATCH if history else _BATCH
@@ -254,6 +261,8 @@ class HubSpotAdapter:
             writes
         ):
             raise ValueError("a record or a trace id is twice in one request")
+        if object_type in KEYED_TYPES:
+            return self._keyed.write(object_type, writes)
         for write in writes:
             require_ours(self._namespace, self._exceptions, object_type, list(write.values))
         return isolate(
@@ -328,7 +337,8 @@ def _schema(entry: Mapping[str, Any], archived: bool) -> PropertySchema:
     return PropertySchema(
         name=str(entry["name"]),
         label=str(entry.get("label", "")),
-        value_type=_OURS.get(str(entry.get("type")), "other"),
+        # Owners and pipelines are chosen from a list that is not the property's: any of their ids may be written.
+        value_type="text" if entry.get("externalOptions") else _OURS.get(str(entry.get("type")), "other"),
         crm_type=str(entry.get("type")),
         group=str(entry.get("groupName", "")),
         options=tuple(str(option["value"]) for option in entry.get("options") or ()),
