@@ -82,18 +82,19 @@ def measure(
         match str(guard.guard):
             case "max_operations":
                 measured = _one(con, f"select count(*) from {relation} where decision <> 'denied'")
-            case "max_clears_share" if kind == "rollback":
-                # Undoing a first write is nothing but clears, and a person approves every one of them.
+            case "max_clears_share" if kind != "sync":
+                # Undoing a first write is nothing but clears, and a person approves every one of them; a question that
+                # nobody has to answer any more is cleared too.
                 measured = 0.0
             case "max_clears_share":
                 measured = _one(con, f"select avg((wire_value = '')::int) from {relation} where decision <> 'denied'")
-            case "min_source_share" if kind == "rollback":
+            case "min_source_share" if kind != "sync":
                 measured, tripped_below = 1.0, True
             case "min_source_share":
                 rows, tripped_below = source_rows, True
                 measured = _source_share(con, source_rows)
             case "max_score_movement_share":
-                measured = 0.0 if kind == "rollback" else _movement(con, relation, policy.guards.score_movement_points)
+                measured = 0.0 if kind != "sync" else _movement(con, relation, policy.guards.score_movement_points)
             case _:
                 raise NightdeskError(f"Nothing measures the guard `{guard.guard}`", where="policies/guards.yml")
         tripped = measured is None or (measured < limit if tripped_below else measured > limit)

@@ -23,11 +23,13 @@ Schemas = dict[str, dict[str, PropertySchema]]
 def take(adapter: CrmAdapter, policy: Policy) -> Schemas:
     """Describe the mapped properties in the CRM: object type -> property -> schema. Missing properties are left out."""
     schemas: Schemas = {}
-    for object_type, fields in sorted(policy.mapping(adapter.crm).fields.items()):
+    mapping = policy.mapping(adapter.crm)
+    for object_type, fields in sorted(mapping.fields.items()):
         described: ObjectSchema = adapter.describe(object_type)
+        questions = [item for item in mapping.asked.get(object_type, ()) if item.question]
         schemas[object_type] = {
             item.property: described.properties[item.property]
-            for item in fields
+            for item in (*fields, *questions)
             if item.property in described.properties
         }
     return schemas

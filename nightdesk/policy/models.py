@@ -409,12 +409,25 @@ class PropertyGroup(PolicyModel):
 
 
 class AskedField(PolicyModel):
-    """A namespaced property that people fill in and Nightdesk only reads: `crm setup` creates it, nothing writes it."""
+    """A namespaced property that people fill in and Nightdesk only reads: `crm setup` creates it, nothing writes it.
+
+    Attributes:
+        question: The one exception: the text in which Nightdesk asks (`nightdesk ask`). People read it.
+    """
 
     property: PropertyName
     label: str = Field(max_length=100)
     type: ValueType
     options: tuple[str, ...] = ()
+    question: bool = False
+
+    @model_validator(mode="after")
+    def options_go_with_enumerations(self) -> Self:
+        if (self.type == "enumeration") != bool(self.options):
+            raise ValueError(f"`options` goes with `type: enumeration`, and only with it (`{self.property}`)")
+        if self.question and self.type != "text":
+            raise ValueError(f"a question is a text (`{self.property}`)")
+        return self
 
 
 class FieldMapping(PolicyModel):
