@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
+from reverse_etl import autonomy
 from reverse_etl.arrow import pyarrow
 from reverse_etl.canonical import InvalidValue, lenient, strict
 from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
@@ -132,7 +133,7 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, c
     ):
         staged = staged.append_column(column, pa.array(values, text))
     con.register("_sync_rows", staged)
-    con.register("_sync_fields", _policy_rows(policy, crm, as_of))
+    con.register("_sync_fields", _policy_rows(policy, crm, as_of, autonomy.levels(con, policy)))
     try:
         _check(con, crm)
         left_out = con.execute(
@@ -147,10 +148,9 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, c
     return {"nothing wanted": int(left_out[0]), "equal already": int(left_out[1])}
 
 
-def _policy_rows(policy: Policy, crm: str, as_of: date) -> Any:
+def _policy_rows(policy: Policy, crm: str, as_of: date, levels: Mapping[tuple[str, str | None], int]) -> Any:
     pa = pyarrow()
     mapping = policy.mapping(crm)
-    levels = {str(operation): entry.level for operation, entry in policy.autonomy.operations.items()}
     exceptions = {(e.object_type, e.property) for e in mapping.exceptions if e.expires_on >= as_of}
     fields = [(str(o), item) for o, items in mapping.fields.items() for item in items]
     namespace, keyed = mapping.namespace, mapping.keyed_types
@@ -162,7 +162,9 @@ def _policy_rows(policy: Policy, crm: str, as_of: date) -> Any:
             "operation": [str(item.operation) for _, item in fields],
             "field_class": [str(item.field_class) for _, item in fields],
             "risk": [str(item.risk) for _, item in fields],
-            "autonomy_level": pa.array([levels.get(str(item.operation)) for _, item in fields], pa.int32()),
+            "autonomy_level": pa.array(
+                [levels.get((str(item.operation), item.property)) for _, item in fields], pa.int32()
+            ),
             "is_namespaced": [
                 o in keyed or item.property.startswith(namespace) or (o, item.property) in exceptions
                 for o, item in fields

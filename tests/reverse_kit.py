@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from nightdesk.ledger import connect, migrate
 from nightdesk.policy import Policy, load
-from reverse_etl import setup
+from reverse_etl import autonomy, setup
 from reverse_etl.approve import approve
 from reverse_etl.crms.hubspot import HubSpotAdapter
 from reverse_etl.plan import PlanSummary, make
 from reverse_etl.select import Selection
+from reverse_etl.store import transaction
 from sandbox.crm.limits import UNLIMITED
 from sandbox.crm.server import RunningSandbox, running
 from sandbox.crm.store import Store
@@ -190,6 +191,15 @@ class Desk:
 
     def approve(self, plan_id: str | None = None, *terms: str, **more: Any) -> Any:
         return approve(self.ledger, plan_id, Selection.parse(terms), "Dana", "revops", self.policy, self.clock, **more)
+
+    def promote(self, operation: str, level: int, name: str | None = None) -> None:
+        """Record that people raised an operation (or one property) step by step to `level`, without the reviews."""
+        for step in range(autonomy.levels(self.ledger, self.policy)[operation, name], level):
+            with transaction(self.ledger):
+                autonomy.record(
+                    self.ledger, (operation, name), step, step + 1, "promoted",
+                    by="Dana", role="revops", reason="earned", evidence={}, policy=self.policy, clock=self.clock,
+                )  # fmt: skip
 
     def value(self, record: str | int, name: str, object_type: str = "contacts") -> str | None:
         return self.adapter.read(object_type, [str(record)], [name]).found[str(record)].values[name]

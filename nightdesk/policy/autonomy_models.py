@@ -17,11 +17,6 @@ class OperationAutonomy(PolicyModel):
     ceiling: Level
     properties: dict[PropertyName, Level] = Field(default_factory=dict[str, int])
 
-    @property
-    def level(self) -> int:
-        """Where an operation stands that nobody has promoted."""
-        return min(self.ceiling, 2)
-
     @model_validator(mode="before")
     @classmethod
     def a_level_is_not_set_here(cls, data: Any) -> Any:

@@ -97,10 +97,8 @@ def test_the_same_inputs_in_any_order_are_the_same_plan_stored_once(room: Desk) 
 
 
 def test_nothing_that_differs_is_exit_code_zero_and_level_five_needs_nobody(tmp_path: Path) -> None:
-    policy = policies(
-        tmp_path / "p", autonomy=lambda text: text.replace("lead_quality: {level: 2}", "lead_quality: {level: 5}")
-    )
-    with desk(tmp_path, policy=policy) as room:
+    with desk(tmp_path) as room:
+        room.promote("lead_quality", 5)
         assert room.plan([]).exit_code == 0
         assert room.plan([row(1, SCORE, "80", crm="80.0", last="80")]).exit_code == 0
         made = room.plan([row(1, SCORE, "80")])
