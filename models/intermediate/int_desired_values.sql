@@ -57,6 +57,9 @@ final as (
     select
         'contacts' as object_type,
         source_record_id,
+        contact_id as record_id,
+        contact_id as subject_id,
+        lifecycle_stage as segment,
         coalesce(full_name, email, contact_id) as record_label,
         '{{ field }}' as field,
         '{{ operation }}' as operation,
@@ -82,6 +85,9 @@ final as (
     select
         'companies' as object_type,
         source_record_id,
+        account_id as record_id,
+        account_id as subject_id,
+        case when churned_on is null then lifecycle_stage else 'churned' end as segment,
         coalesce(account_name, account_id) as record_label,
         '{{ field }}' as field,
         '{{ operation }}' as operation,
@@ -105,6 +111,9 @@ final as (
     select
         'meetings' as object_type,
         source_record_id,
+        meeting_id as record_id,
+        account_id as subject_id,
+        cast(null as varchar) as segment,
         coalesce(title, meeting_id) as record_label,
         '{{ field }}' as field,
         '{{ operation }}' as operation,

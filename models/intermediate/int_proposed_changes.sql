@@ -1,5 +1,6 @@
 -- One row per CRM property of a record whose value differs from what is published: old value, new value, and why. A
--- value that is published no longer is left alone: nothing is ever cleared here.
+-- value that is published no longer is left alone: nothing is ever cleared here. A record goes to the CRM it came from,
+-- and to every CRM that `crm_links` knows it in; of those no load tells what they hold, so the plan asks them.
 with
 
 desired_values as (
@@ -8,10 +9,15 @@ desired_values as (
 
 ),
 
+crm_links as (
+
+    select * from {{ ref('crm_links') }}
+
+),
+
 field_map as (
 
     select * from {{ ref('stg_policy__field_map') }}
-    where crm = 'hubspot'
 
 ),
 
@@ -41,7 +47,6 @@ crm_values as (
 last_written as (
 
     select * from {{ ref('int_last_written') }}
-    where crm = 'hubspot'
 
 ),
 
@@ -60,56 +65,93 @@ tiers as (
 
 ),
 
+targets as (
+
+    select
+        desired_values.*,
+        'hubspot' as crm,
+        desired_values.object_type as target_type,
+        desired_values.source_record_id as target_id
+    from desired_values
+
+    union all
+
+    select
+        desired_values.*,
+        crm_links.crm,
+        crm_links.object_type as target_type,
+        crm_links.crm_record_id as target_id
+    from desired_values
+    inner join crm_links
+        on desired_values.record_id = crm_links.record_id
+
+),
+
 compared as (
 
     select
-        desired_values.object_type,
-        desired_values.source_record_id as record_id,
-        desired_values.record_label,
+        wanted.crm,
+        wanted.target_type as object_type,
+        wanted.target_id as record_id,
+        wanted.subject_id,
+        wanted.segment,
+        wanted.record_label,
         field_map.property,
         field_map.value_type,
-        desired_values.field,
+        wanted.field,
         {{ canonical_value('crm_values.crm_value', 'field_map.value_type') }}
             as crm_value,
         last_written.last_written_value,
+        -- What is there as far as is known without asking.
+        case
+            when wanted.crm = 'hubspot'
+                then
+                    {{ canonical_value(
+                        'crm_values.crm_value', 'field_map.value_type'
+                    ) }}
+            else last_written.last_written_value
+        end as known_value,
         case
             when field_map.value_type = 'text' and numbers.max_text_chars is not null
-                then left(desired_values.desired_value, numbers.max_text_chars)
-            else desired_values.desired_value
+                then left(wanted.desired_value, numbers.max_text_chars)
+            else wanted.desired_value
         end as desired_value,
-        desired_values.operation,
+        wanted.operation,
         published.answer_id,
-        desired_values.reason,
+        wanted.reason,
         published.confidence,
         coalesce(evidence.evidence_json, '[]') as evidence,
         coalesce(evidence.citation_count, 0) as evidence_count,
         published.is_stale,
-        desired_values.is_suppressed,
+        wanted.is_suppressed,
         field_map.field_class,
         field_map.risk,
         field_map.min_change
-    from desired_values
+    from targets as wanted
     inner join field_map
         on
-            desired_values.object_type = field_map.object_type
-            and desired_values.field = field_map.field
+            wanted.crm = field_map.crm
+            and wanted.target_type = field_map.object_type
+            and wanted.field = field_map.field
     inner join published
         on
-            desired_values.operation = published.operation
-            and desired_values.evidence_record_id = published.record_id
+            wanted.operation = published.operation
+            and wanted.evidence_record_id = published.record_id
     left join evidence
         on
-            desired_values.operation = evidence.operation
-            and desired_values.evidence_record_id = evidence.record_id
+            wanted.operation = evidence.operation
+            and wanted.evidence_record_id = evidence.record_id
     left join crm_values
         on
-            desired_values.object_type = crm_values.object_type
-            and desired_values.source_record_id = crm_values.source_record_id
+            wanted.crm = 'hubspot'
+            and wanted.target_type = crm_values.object_type
+            and wanted.target_id = crm_values.source_record_id
             and field_map.property = crm_values.property
     left join last_written
         on
-            desired_values.object_type = last_written.object_type
-            and desired_values.source_record_id = last_written.source_record_id
+            wanted.crm = last_written.crm
+            and wanted.target_type = last_written.object_type
+            and wanted.target_id = last_written.source_record_id
             and field_map.property = last_written.property
     cross join numbers
 
@@ -119,7 +161,7 @@ differing as (
 
     select *
     from compared
-    where desired_value is distinct from crm_value
+    where desired_value is distinct from known_value
 
 ),
 
@@ -129,7 +171,7 @@ measured as (
         *,
         abs(
             try_cast(desired_value as decimal(38, 6))
-            - try_cast(crm_value as decimal(38, 6))
+            - try_cast(known_value as decimal(38, 6))
         ) as change,
         (
             select max_by(tiers.tier, tiers.min_score)
@@ -140,7 +182,7 @@ measured as (
         (
             select max_by(tiers.tier, tiers.min_score)
             from tiers
-            where tiers.min_score <= try_cast(differing.crm_value as decimal(38, 6))
+            where tiers.min_score <= try_cast(differing.known_value as decimal(38, 6))
         ) as crm_tier
     from differing
 
@@ -149,8 +191,11 @@ measured as (
 final as (
 
     select
+        crm,
         object_type,
         record_id,
+        subject_id,
+        segment,
         record_label,
         property,
         value_type,
