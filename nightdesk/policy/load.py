@@ -12,7 +12,15 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nightdesk.errors import NightdeskError
-from nightdesk.policy import approval_models, autonomy_models, caps, decision_models, models, research_models
+from nightdesk.policy import (
+    approval_models,
+    autonomy_models,
+    caps,
+    decision_models,
+    delivery_models,
+    models,
+    research_models,
+)
 
 _MODELS: dict[str, type[BaseModel]] = {
     "predicates.yml": models.Predicates,
@@ -29,6 +37,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "write_rules.yml": models.WriteRules,
     "approvals.yml": approval_models.Approvals,
     "guards.yml": models.Guards,
+    "delivery.yml": delivery_models.Delivery,
     "budget.yml": models.Budget,
 }
 # What a template leaves to be filled in: "[your industry]". A list of values never has a space before its first comma,
@@ -67,6 +76,7 @@ class Policy:
     write_rules: models.WriteRules
     approvals: approval_models.Approvals
     guards: models.Guards
+    delivery: delivery_models.Delivery
     budget: models.Budget
     mappings: dict[str, models.FieldMapping] = field(hash=False)
     hash: str

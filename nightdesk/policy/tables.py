@@ -127,6 +127,12 @@ def _settings(policy: Policy) -> Iterable[tuple[str, str, str]]:
         ("field_mapping", "namespace", policy.field_mapping.namespace),
         ("field_mapping", "max_text_chars", str(policy.field_mapping.max_text_chars)),
         ("guards", "score_movement_points", str(policy.guards.score_movement_points)),
+        ("delivery", "open_per_account", str(policy.delivery.open_per_account)),
+        ("delivery", "quote_chars", str(policy.delivery.quote_chars)),
+        ("delivery", "sources_per_task", str(policy.delivery.sources_per_task)),
+        ("delivery", "due_hour_utc", str(policy.delivery.due_hour_utc)),
+        ("delivery", "notes.meeting_brief", str(policy.delivery.notes.meeting_brief).lower()),
+        *(("delivery", f"record_url.{crm}", pattern) for crm, pattern in policy.delivery.record_url.items()),
     )
     if recall.semantic is not None:
         yield "recall", "semantic.weight", f"{recall.semantic.weight:.4f}"
@@ -147,6 +153,11 @@ def _lists(policy: Policy) -> Iterable[tuple[str, str, str | None]]:
         ("research_signal_strengths", item, None) for item in policy.research.account_deep_dive.signal_strengths
     )
     yield from (("research_contact_tiers", tier, None) for tier in policy.research.contact_background.tiers)
+    yield from (("delivery_holidays", day.isoformat(), None) for day in policy.delivery.holidays)
+    yield from (
+        ("delivery_rules", item.rule, json.dumps({"position": position, **item.model_dump()}, sort_keys=True))
+        for position, item in enumerate(policy.delivery.recommendations)
+    )
     for source in policy.suppression.sources:
         items = (
             source.classes
