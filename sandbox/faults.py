@@ -44,7 +44,7 @@ class When(_Strict):
         path: A regular expression searched in the path.
         method: The HTTP method.
         record: The id of a record the request must be about.
-        after: Only once a request of this kind was answered: `read` after `write` is a read-back.
+        after: Only once a request of this kind has come: `read` after `write` is a read-back.
         kth: The first of the fitting requests concerned, from 1.
         times: How many from there on; null means all.
         share: The chance of each of those, drawn from the file's seed.
@@ -518,6 +518,8 @@ def _explained(error: ValidationError, where: str) -> NightdeskError:
             what = f"`{key}` is missing"
         case "model_type" if not keys:
             what = "A fault file holds `seed` and `faults`, a list"
+        case "model_type" | "model_attributes_type":
+            what = "A fault is `fault: <name>` and what belongs to it"
         case _:
             what = f"`{key}`: {first['msg'].removeprefix('Value error, ')}"
     return NightdeskError(what, where=place, todo=todo)
@@ -535,22 +537,20 @@ class Turns:
         self.draw = random.Random(seed)
         self._faults = tuple((one, one.applies) for one in faults)
         self._fitted = [0] * len(self._faults)
-        self._answered: set[str] = set()
+        self._seen: set[str] = set()
 
     def due(self, request: Seen) -> list[AnyFault]:
-        """The faults that strike this request. Call it once per request; `answered` when it is over."""
-        return [one for n, (one, when) in enumerate(self._faults) if self._strikes(n, when, request)]
-
-    def answered(self, request: Seen) -> None:
-        """The request is over, so that `after` holds for the next one."""
-        self._answered.add(request.kind)
+        """The faults that strike this request. Call it once per request, as it comes in."""
+        found = [one for n, (one, when) in enumerate(self._faults) if self._strikes(n, when, request)]
+        self._seen.add(request.kind)
+        return found
 
     def _strikes(self, n: int, when: When, request: Seen) -> bool:
         fits = (
             when.kind in (None, request.kind)
             and (when.method or request.method).upper() == request.method.upper()
             and (when.record is None or when.record in request.records)
-            and (when.after is None or when.after in self._answered)
+            and (when.after is None or when.after in self._seen)
             and re.search(when.path, request.path) is not None
         )
         if not fits:

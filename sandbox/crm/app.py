@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import logging
 import re
@@ -19,12 +18,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from sandbox.crm.answers import CutResponse
 from sandbox.crm.api.call import Call
 from sandbox.crm.api.routes import canonical, resolve
 from sandbox.crm.errors import ApiError, invalid
-from sandbox.crm.faults import ApiRequest, DropConnection, Fault
+from sandbox.crm.faults import ApiRequest, ChangesTheCrm, DropConnection, Fault
 from sandbox.crm.limits import DAY_MS, Limits, RateLimiter
 from sandbox.crm.store import Store
+from sandbox.crm.tokens import Token, Tokens
 
 log = logging.getLogger("sandbox.crm")
 DEMO_TOKEN = "sandbox-token"
@@ -40,7 +41,9 @@ class Options:
     """How a sandbox behaves.
 
     Attributes:
-        token: The private app's access token.
+        token: The private app's access token; it lasts and may do everything.
+        tokens: More tokens, with an end or with fewer rights; where there are any, `token` is not valid unless it is
+            among them.
         limits: Rate limits and search lag.
         faults: Scripted trouble, None for none.
         app_id: Source id of API writes in the property history.
@@ -49,6 +52,7 @@ class Options:
     """
 
     token: str = DEMO_TOKEN
+    tokens: tuple[Token, ...] = ()
     limits: Limits = field(default_factory=Limits)
     faults: Fault | None = None
     app_id: str = "nightdesk"
@@ -69,35 +73,41 @@ class Api:
             "select count(*) from requests where received_at >= ? and status <> 429", (midnight,)
         ).fetchone()[0]
         self._limiter = RateLimiter(options.limits, used_today=used)
+        self._tokens = Tokens(options.tokens or (Token(options.token),))
+        if isinstance(options.faults, ChangesTheCrm):
+            options.faults.attach(store, self._tokens)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         body = await request.body()
         self._sequence += 1
-        seen = ApiRequest(self._sequence, request.method, request.url.path, request.headers, body)
         request_id = self._options.new_id()
+        seen = ApiRequest(self._sequence, request.method, request.url.path, request.headers, body, request_id)
         faults = self._options.faults
         response = None if faults is None else await faults.before(seen)
         if response is None:
-            response = self._answer(request, body, request_id)
+            response = self._answer(request, seen, request_id)
             if faults is not None:
                 response = await faults.after(seen, response)
-        status = 0 if isinstance(response, DropConnection) else response.status_code
+        status = 0 if isinstance(response, DropConnection | CutResponse) else response.status_code
         self._record(seen, status, request_id)
         response.headers["X-HubSpot-Correlation-Id"] = request_id
         await response(scope, receive, send)
 
-    def _answer(self, request: Request, body: bytes, request_id: str) -> Response:
+    def _answer(self, request: Request, seen: ApiRequest, request_id: str) -> Response:
         headers: dict[str, str] = {}
         path = request.url.path
         try:
-            self._authorise(request)
-            now = self._store.now_ms()
-            headers = self._limiter.check(now, search=canonical(path).endswith("/search"))
+            now, short = self._store.now_ms(), canonical(path)
+            self._tokens.check(request.headers.get("authorization", ""), request.method, short, self._store.true_ms())
+            headers = self._limiter.check(self._store.true_ms(), search=short.endswith("/search"))
+            if not seen.has_work:
+                return _json(200, {"status": "COMPLETE", "results": []}, headers)
             handler, params = resolve(request.method, path)
+            body = _parse(seen.body if seen.work is None else seen.work)
             call = Call(
                 self._store, request.method, path, params, parse_qs(scope_query(request), keep_blank_values=True),
-                _parse(body), now, request_id, self._options.app_id, self._options.merge_new_id,
+                body, now, request_id, self._options.app_id, self._options.merge_new_id,
             )  # fmt: skip
             reply = handler(call)
             return _json(reply.status, reply.payload, headers)
@@ -110,22 +120,17 @@ class Api:
             internal = ApiError(500, "INTERNAL_ERROR", "internal error")
             return _json(500, internal.body(request_id), headers)
 
-    def _authorise(self, request: Request) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._options.token.encode()):
-            raise ApiError(
-                401,
-                "INVALID_AUTHENTICATION",
-                "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more"
-                " details at https://developers.hubspot.com/docs/methods/auth/oauth-overview",
-            )
-
     def _record(self, request: ApiRequest, status: int, request_id: str) -> None:
+        inputs, traces = _batch(request.body)
         try:
             self._store.connection.execute(
-                "insert into requests (received_at, method, path, status, request_id, fault) values (?, ?, ?, ?, ?, ?)",
-                (self._store.now_ms(), request.method, request.path, status, request_id, "; ".join(request.fault)),
-            )
+                "insert into requests (received_at, method, path, status, request_id, fault, inputs, trace_ids)"
+                " values (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    self._store.now_ms(), request.method, request.path, status, request_id, "; ".join(request.fault),
+                    inputs, json.dumps(traces) if traces else "",
+                ),
+            )  # fmt: skip
         except sqlite3.Error:
             log.exception("a request could not be recorded")
 
@@ -146,6 +151,17 @@ def _parse(body: bytes) -> Any:
     if "\\u" in text and _LONE_SURROGATE.search(json.dumps(parsed, ensure_ascii=False)):
         raise invalid("Invalid input JSON: half of a surrogate pair is not a character")
     return parsed
+
+
+def _batch(body: bytes) -> tuple[int, list[Any]]:
+    """How many inputs a batch request has, and the trace ids it names them with."""
+    if b'"inputs"' not in body:
+        return 0, []
+    try:
+        inputs = json.loads(body)["inputs"]
+        return len(inputs), [item["objectWriteTraceId"] for item in inputs if "objectWriteTraceId" in item]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0, []
 
 
 def _no_constant(name: str) -> Any:

@@ -8,22 +8,33 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+if TYPE_CHECKING:
+    from sandbox.crm.store import Store
+    from sandbox.crm.tokens import Tokens
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class ApiRequest:
-    """What a fault may look at. `sequence` counts API requests from 1; `fault` names what was done to this one."""
+    """What a fault may look at. `sequence` counts API requests from 1; `fault` names what was done to this one.
+
+    A fault may put another body into `work` for the CRM to work on; `has_work` is off when nothing is left in it, and
+    the answer is then an empty success.
+    """
 
     sequence: int
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+    request_id: str = ""
     fault: list[str] = field(default_factory=list)
+    work: bytes | None = None
+    has_work: bool = True
 
 
 class Fault(Protocol):
@@ -36,6 +47,13 @@ class Fault(Protocol):
     async def before(self, request: ApiRequest) -> Response | None: ...
 
     async def after(self, request: ApiRequest, response: Response) -> Response: ...
+
+
+@runtime_checkable
+class ChangesTheCrm(Protocol):
+    """A fault that needs more than requests: `attach` is called once, when the sandbox starts."""
+
+    def attach(self, store: Store, tokens: Tokens) -> None: ...
 
 
 class DropConnection(Response):

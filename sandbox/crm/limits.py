@@ -108,10 +108,14 @@ class RateLimiter:
         return found
 
     def _refuse(self, message: str, policy: str, wait_ms: float) -> ApiError:
-        headers = self._headers()
-        if self._limits.retry_after:
-            headers["Retry-After"] = str(max(1, -int(-wait_ms // 1000)))
-        return ApiError(
-            429, "", message, headers=headers,
-            extra={"errorType": "RATE_LIMIT", "policyName": policy, "groupName": "publicapi:private-apps"},
-        )  # fmt: skip
+        error = rate_limited(message, policy, wait_ms if self._limits.retry_after else None)
+        error.headers |= self._headers()
+        return error
+
+
+def rate_limited(message: str, policy: str, wait_ms: float | None) -> ApiError:
+    """429 in HubSpot's words; with `wait_ms` it says when to come back (`Retry-After`, whole seconds)."""
+    return ApiError(
+        429, "", message, headers={} if wait_ms is None else {"Retry-After": str(max(1, -int(-wait_ms // 1000)))},
+        extra={"errorType": "RATE_LIMIT", "policyName": policy, "groupName": "publicapi:private-apps"},
+    )  # fmt: skip

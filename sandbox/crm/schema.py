@@ -98,6 +98,14 @@ create table requests (
     path text not null,
     status integer not null,            -- 0 when the connection was dropped instead of answered
     request_id text not null,
-    fault text not null default ''
+    fault text not null default '',
+    inputs integer not null default 0,  -- of a batch request, as the client sent it
+    trace_ids text not null default ''  -- JSON list of its inputs' objectWriteTraceId
 );
 """
+
+# Columns that stores made by earlier releases do not have: (table, column, definition); added when a store is opened.
+ADDED = (
+    ("requests", "inputs", "integer not null default 0"),
+    ("requests", "trace_ids", "text not null default ''"),
+)

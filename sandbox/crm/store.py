@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nightdesk.errors import NightdeskError
 from sandbox.crm import catalog
 from sandbox.crm.clock import Clock, SandboxClock, iso, to_ms
-from sandbox.crm.schema import DDL, SCHEMA_VERSION
+from sandbox.crm.schema import ADDED, DDL, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from sandbox.crm.writes import Origin, Writer
@@ -58,6 +58,7 @@ class Store:
         self.connection = connection
         self.path = path
         self.search_lag_ms = 0
+        self.skew_ms = 0  # how far the CRM's own clock is off, see `now_ms`
         self._given_clock = clock
         self._own_clock: SandboxClock | None = None
         self._cache: dict[str, Any] = {}
@@ -113,6 +114,9 @@ class Store:
                 f"The sandbox CRM has schema version {version}, this program needs {SCHEMA_VERSION}.",
                 where=str(path), todo="Generate it again.",
             )  # fmt: skip
+        for table, column, definition in ADDED:
+            if column not in {row[1] for row in store.connection.execute(f"pragma table_info({table})")}:
+                store.connection.execute(f"alter table {table} add column {column} {definition}")
         return store
 
     def close(self) -> None:
@@ -168,7 +172,11 @@ class Store:
         return self._own_clock
 
     def now_ms(self) -> int:
-        """The sandbox's now, epoch ms."""
+        """The time the CRM writes down, epoch ms: the sandbox's now, and how far the CRM's clock is off."""
+        return to_ms(self.clock.now()) + self.skew_ms
+
+    def true_ms(self) -> int:
+        """The sandbox's now, epoch ms: what rates and tokens run on."""
         return to_ms(self.clock.now())
 
     def advance_clock(self, to: datetime) -> None:
