@@ -1,0 +1,235 @@
+"""The org as an ASGI app: session, quota, faults and request log around the handlers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+from urllib.parse import parse_qsl, unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from sandbox.salesforce import bulk, collections, rows, tooling
+from sandbox.salesforce.call import Call, Reply, State
+from sandbox.salesforce.errors import SalesforceError, malformed, not_found
+from sandbox.salesforce.saving import Org
+from sandbox.salesforce.store import Store
+
+log = logging.getLogger("sandbox.salesforce")
+Handler = Callable[[Call], Reply]
+TOKEN = "00Dsandbox!session"
+_S = r"(?P<object>[A-Za-z]\w*)"
+_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "limits", rows.limits),
+    ("GET", "sobjects", rows.objects),
+    ("GET", f"sobjects/{_S}/describe", rows.describe),
+    ("POST", f"sobjects/{_S}", rows.create_row),
+    ("GET", f"sobjects/{_S}/(?P<id>[^/]+)", rows.get_row),
+    ("PATCH", f"sobjects/{_S}/(?P<id>[^/]+)", rows.patch_row),
+    ("DELETE", f"sobjects/{_S}/(?P<id>[^/]+)", rows.delete_row),
+    ("GET", f"sobjects/{_S}/(?P<field>[^/]+)/(?P<value>[^/]+)", rows.get_external),
+    ("PATCH", f"sobjects/{_S}/(?P<field>[^/]+)/(?P<value>[^/]+)", rows.upsert_external),
+    ("GET", "query(All)?", rows.query),
+    ("GET", "query(All)?/(?P<cursor>[^/]+)", rows.query_more),
+    ("PATCH", "composite/sobjects", collections.update),
+    ("POST", "composite/sobjects", collections.create),
+    ("DELETE", "composite/sobjects", collections.delete),
+    ("GET", f"composite/sobjects/{_S}", collections.retrieve),
+    ("POST", f"composite/sobjects/{_S}", collections.retrieve),
+    ("PATCH", f"composite/sobjects/{_S}/(?P<field>[^/]+)", collections.upsert),
+    ("POST", "jobs/ingest", bulk.create),
+    ("GET", "jobs/ingest/(?P<job>[^/]+)", bulk.state),
+    ("PATCH", "jobs/ingest/(?P<job>[^/]+)", bulk.change),
+    ("DELETE", "jobs/ingest/(?P<job>[^/]+)", bulk.remove),
+    ("PUT", "jobs/ingest/(?P<job>[^/]+)/batches", bulk.upload),
+    ("GET", "jobs/ingest/(?P<job>[^/]+)/(?P<kind>[^/]+)", bulk.results),
+    ("POST", "tooling/sobjects/CustomField", tooling.create),
+    ("GET", "tooling/sobjects/CustomField/(?P<id>[^/]+)", tooling.get),
+    ("PATCH", "tooling/sobjects/CustomField/(?P<id>[^/]+)", tooling.patch),
+    ("GET", "tooling/query", tooling.query),
+)
+ROUTES = tuple((method, re.compile(pattern), handler) for method, pattern, handler in _ROUTES)
+
+
+class Fault(Protocol):
+    """Trouble: `before` may answer in the org's place, `after` may change what the client gets."""
+
+    async def before(self, request: Seen, api: Api) -> Response | None: ...
+
+    async def after(self, request: Seen, response: Response, api: Api) -> Response: ...
+
+
+@dataclass(slots=True)
+class Seen:
+    """A request as faults and the request log look at it."""
+
+    method: str
+    path: str
+    body: bytes
+    fault: list[str] = field(default_factory=list[str])
+
+
+@dataclass(slots=True)
+class Sessions:
+    """Which access tokens are good, and whose they are; tests and faults change it."""
+
+    users: dict[str, str]
+
+    def user(self, token: str) -> str | None:
+        """The user a token belongs to."""
+        return self.users.get(token)
+
+
+@dataclass(slots=True)
+class Options:
+    """How the org behaves.
+
+    Attributes:
+        daily_limit: API requests in 24 hours; every answer carries how many are used.
+        used: Those used already by other tools.
+        bulk_polls: How often a bulk job is asked for its state before it is done.
+    """
+
+    token: str = TOKEN
+    daily_limit: int = 15_000
+    used: int = 0
+    faults: Fault | None = None
+    bulk_polls: int = 1
+    org: Org = field(default_factory=Org)
+
+
+class Api:
+    """The ASGI app. Handlers run one at a time, each in its own transaction."""
+
+    def __init__(self, store: Store, options: Options) -> None:
+        self.store, self.options = store, options
+        self.state = State(options.org, bulk_polls=options.bulk_polls)
+        self.sessions = Sessions({options.token: store.user("integration")})
+        self.used = options.used
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        seen = Seen(request.method, request.url.path, body)
+        faults = self.options.faults
+        user = self.sessions.user(_token(request))
+        response = None if faults is None else await faults.before(seen, self)
+        if response is None:
+            response = self.answer(request, body, user)
+            if faults is not None:
+                response = await faults.after(seen, response, self)
+        self._record(seen, response, user)
+        await response(scope, receive, send)
+
+    def answer(self, request: Request, body: bytes, user: str | None) -> Response:
+        """Work on one request."""
+        headers: dict[str, str] = {}
+        try:
+            if user is None and request.url.path.rstrip("/") != "/services/data":
+                raise SalesforceError("INVALID_SESSION_ID", "Session expired or invalid", status=401)
+            if self.used >= self.options.daily_limit:
+                raise SalesforceError("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)
+            self.used += 1
+            headers = self._usage()
+            reply = self._handle(request, body, user or "")
+            return _response(reply, headers | reply.headers)
+        except SalesforceError as error:
+            return error_response(error, headers or self._usage())
+        except Exception:  # the client gets a 500, the operator the traceback
+            log.exception("%s %s failed", request.method, request.url.path)
+            return error_response(SalesforceError("UNKNOWN_EXCEPTION", "internal error", status=500), headers)
+
+    def _usage(self) -> dict[str, str]:
+        return {"Sforce-Limit-Info": f"api-usage={self.used}/{self.options.daily_limit}"}
+
+    def _handle(self, request: Request, body: bytes, user: str) -> Reply:
+        raw_path = str(request.scope.get("raw_path", b"").decode("latin-1")).partition("?")[0] or request.url.path
+        path = request.url.path.rstrip("/")
+        match = re.fullmatch(r"/services/data/v(?P<version>\d+\.\d)/(?P<rest>.+)", raw_path.rstrip("/"))
+        version = match["version"] if match else "62.0"
+
+        def call(params: dict[str, str]) -> Call:
+            query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+            return Call(self.store, self.state, user, request.method, path, version, params, query, request.headers,
+                        _parse(request, body), body)  # fmt: skip
+
+        if path == "/services/data":
+            return rows.versions(call({}))
+        if path == "/services/oauth2/userinfo":
+            return rows.user_info(call({}))
+        if match is None:
+            raise not_found()
+        rest = match["rest"]
+        allowed: list[str] = []
+        for method, pattern, handler in ROUTES:
+            found = pattern.fullmatch(rest)
+            if found is not None and method == request.method:
+                return handler(call({name: unquote(text) for name, text in found.groupdict().items()}))
+            if found is not None:
+                allowed.append(method)
+        if allowed:
+            raise SalesforceError(
+                "METHOD_NOT_ALLOWED",
+                f"HTTP Method '{request.method}' not allowed. Allowed are {','.join(allowed)}",
+                status=405,
+            )
+        raise not_found()
+
+    def _record(self, seen: Seen, response: Response, user: str | None) -> None:
+        self.store.connection.execute(
+            "insert into requests (at, method, path, status, user_id, records, fault) values (?, ?, ?, ?, ?, ?, ?)",
+            (self.store.now(), seen.method, seen.path, getattr(response, "logged_status", response.status_code), user,
+             len(records_of(seen.body)), "; ".join(seen.fault)),
+        )  # fmt: skip
+
+
+def records_of(body: bytes) -> list[str]:
+    """Ids of the records in a request's body."""
+    try:
+        parsed: Any = json.loads(body) if body[:1] == b"{" else {}
+    except ValueError:
+        return []
+    content = cast("dict[str, Any]", parsed)
+    if isinstance(content.get("ids"), list):
+        return [str(one) for one in cast("list[Any]", content["ids"])]
+    found = content.get("records")
+    records = cast("list[Any]", found) if isinstance(found, list) else []
+    inside = [cast("dict[str, Any]", one) for one in records if isinstance(one, dict)]
+    return [str(one.get("id") or one.get("Id") or "") for one in inside]
+
+
+def _token(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() in ("bearer", "oauth") else ""
+
+
+def _parse(request: Request, body: bytes) -> Any:
+    if not body or "csv" in request.headers.get("content-type", ""):
+        return None
+    try:
+        return json.loads(body, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise malformed(f"Unexpected character: {error}") from error
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def error_response(error: SalesforceError, headers: dict[str, str]) -> Response:
+    """A refusal as Salesforce sends it."""
+    return _response(Reply(error.status, error.body()), headers)
+
+
+def _response(reply: Reply, headers: dict[str, str]) -> Response:
+    if reply.text is not None:
+        return Response(reply.text, reply.status, headers, "text/csv")
+    if reply.payload is None:
+        return Response(status_code=reply.status, headers=headers)
+    text = json.dumps(reply.payload, ensure_ascii=False, separators=(",", ":"))
+    return Response(text.encode(), reply.status, headers, "application/json;charset=UTF-8")

@@ -1,0 +1,82 @@
+"""One API request as its handler sees it, and the answer it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from sandbox.salesforce.errors import malformed
+from sandbox.salesforce.saving import Org, Origin, Saver
+from sandbox.salesforce.store import Store
+
+MAX_COLLECTION = 200
+MAX_RETRIEVE = 2000
+MAX_CHUNKS = 10
+
+
+@dataclass(slots=True)
+class Reply:
+    """An answer: JSON, or text as it is (a Bulk API file)."""
+
+    status: int = 200
+    payload: Any = None
+    text: str | None = None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class BulkEnd:
+    """How the next bulk job ends before its time: after `processed` rows, with the rest unprocessed."""
+
+    state: str
+    processed: int
+
+
+@dataclass(slots=True)
+class State:
+    """What the running server remembers: the org's rules, query cursors, jobs, and what faults have prepared.
+
+    Attributes:
+        bulk_polls: How often a job's state is asked before the job is done.
+    """
+
+    org: Org
+    cursors: dict[str, tuple[list[dict[str, Any]], int]] = field(
+        default_factory=dict[str, "tuple[list[dict[str, Any]], int]"]
+    )
+    jobs: dict[str, Any] = field(default_factory=dict[str, Any])
+    bulk_ends: list[BulkEnd] = field(default_factory=list["BulkEnd"])
+    bulk_polls: int = 1
+    ambiguous_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `params` are the parts of the path, `query` those behind `?`, `body` is the JSON in it."""
+
+    store: Store
+    state: State
+    user: str
+    method: str
+    path: str
+    version: str
+    params: Mapping[str, str]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Any
+    raw: bytes
+
+    def saver(self) -> Saver:
+        """Writes of this request."""
+        return Saver(self.store, self.state.org, Origin(self.user, self.method, self.path))
+
+    def url(self, tail: str) -> str:
+        """An address within this API version."""
+        return f"/services/data/v{self.version}/{tail}"
+
+    def object(self) -> dict[str, Any]:
+        """The body as a JSON object."""
+        if not isinstance(self.body, dict):
+            raise malformed("Expected a JSON object")
+        return cast("dict[str, Any]", self.body)
