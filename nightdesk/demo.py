@@ -90,7 +90,7 @@ def run(out: Console, *, contacts: int, seed: int, nights: int, folder: Path) ->
 
 def set_up_properties(project: prepare.Project) -> None:
     """Create the namespaced properties, as `nightdesk crm setup --apply` does."""
-    from nightdesk.steps import open_crm
+    from nightdesk.crms import open_crm
     from reverse_etl import setup
 
     with open_crm(project) as crm:

@@ -96,14 +96,19 @@ def _waiting(found: Morning) -> list[RenderableType]:
         return _section("Changes", ["no plan was made"])
     asked, auto = found.waiting.get("require_approval", 0), found.waiting.get("auto", 0)
     denied = sum(found.denied.values())
+    elsewhere = [
+        f"{crm}: {sum(waiting.values()):,}, " + ", ".join(f"{n:,} {d.replace('_', ' ')}" for d, n in waiting.items())
+        for crm, waiting in found.other_crms.items()
+        if waiting
+    ]
     if not asked + auto + denied:
-        return _section("Changes", ["none: the CRM says what we would say"])
+        return _section("Changes", ["none: the CRM says what we would say", *elsewhere])
     lines = [f"{asked + auto:,} on {found.records_waiting:,} records: {asked:,} wait for approval, {auto:,} need none"]
     if denied:
         lines.append(f"{denied:,} denied: " + ", ".join(f"{count:,} {rule}" for rule, count in found.denied.items()))
     for guard in found.guards_tripped:
         lines.append(f"stopped by the guard {guard}: look before you approve")
-    return _section("Changes", lines)
+    return _section("Changes", lines + elsewhere)
 
 
 def _refused(found: Morning) -> list[RenderableType]:

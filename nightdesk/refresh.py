@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightdesk import lineage_send, lock, logs, prepare, publish, runs, steps, waves
+from nightdesk import crms, lineage_send, lock, logs, prepare, publish, runs, steps, waves
 from nightdesk.clock import Clock
 from nightdesk.dbt import Dbt
 from nightdesk.erasure import run as erasure
@@ -34,6 +34,7 @@ class Night:
     rows_moved: dict[str, int] = field(default_factory=dict[str, int])
     drains: list[DrainReport] = field(default_factory=list["DrainReport"])
     plan: PlanSummary | None = None
+    other_plans: list[PlanSummary] = field(default_factory=list["PlanSummary"])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
@@ -216,6 +217,12 @@ def _night(
         progress("plan", "comparing with the CRM")
         night.plan = steps.make_plan(project, run.run_id, clock)
         numbers |= {"operations": night.plan.operation_count}
+    for crm in crms.configured(settings):
+        with run.step(f"plan_{crm}") as numbers:
+            progress("plan", f"comparing with {crm}")
+            made = steps.make_plan(project, run.run_id, clock, crm)
+            night.other_plans.append(made)
+            numbers |= {"operations": made.operation_count}
     timed("plan", began)
 
     began = clock().timestamp()

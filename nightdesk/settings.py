@@ -23,6 +23,10 @@ class Settings(BaseSettings):
         policies: Folder of the policy files.
         hubspot_url: Origin of the CRM's API, without a path.
         hubspot_token: Private-app token.
+        salesforce_url: The org's address; with it, each night plans for Salesforce as well.
+        salesforce_token: Session id or access token of the integration user.
+        tryton_url: Origin of a Tryton server; with it, each night plans for Tryton as well.
+        tryton_database, tryton_user, tryton_password: Which database, and who writes there.
         agent: Who answers: `rules` (offline), `claude`, `claude_batch` (both need ANTHROPIC_API_KEY) or `recorded`
             (replays).
         record: Keep every answer of the agent, so that `recorded` can play it back without a key.
@@ -38,13 +42,19 @@ class Settings(BaseSettings):
     hubspot_token: SecretStr = SecretStr("")
     hubspot_base_path: str = "/crm/v3"
     hubspot_requests_per_10s: int = Field(default=190, ge=1)
+    salesforce_url: str = ""
+    salesforce_token: SecretStr = SecretStr("")
+    tryton_url: str = ""
+    tryton_database: str = ""
+    tryton_user: str = ""
+    tryton_password: SecretStr = SecretStr("")
     agent: AgentName = "rules"
     record: bool = False
     as_of: date = Field(default_factory=lambda: datetime.now(UTC).date())
     actor: str = Field(default_factory=getpass.getuser)
     openlineage_url: str = ""
 
-    @field_validator("openlineage_url")
+    @field_validator("openlineage_url", "salesforce_url", "tryton_url")
     @classmethod
     def _url_or_nothing(cls, value: str) -> str:
         return cls._url_is_an_origin(value) if value else value

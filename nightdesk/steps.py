@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from nightdesk import ledger
+from nightdesk import crms, ledger
 from nightdesk.clock import Clock, system_clock
 from nightdesk.erasure import tombstones
 from nightdesk.errors import NightdeskError
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nightdesk.prepare import Project
-    from reverse_etl.crms.protocol import CrmAdapter
     from reverse_etl.plan import PlanSummary
 
 Progress = Callable[[str, str], None]
@@ -35,7 +33,7 @@ def load_crm(project: Project, progress: Progress) -> dict[str, int]:
     from sources import expectations, hubspot
 
     settings = project.settings
-    _token(project)
+    crms.hubspot_token(settings)
     erased = tombstones.read_file(settings.ledger)
     before = previous_counts(project)
     if before is None:
@@ -146,53 +144,16 @@ def keep_opt_outs(project: Project, run_id: str, clock: Clock) -> int:
     return int(added[0][0])
 
 
-@contextmanager
-def open_crm(project: Project) -> Generator[CrmAdapter]:
-    """The CRM to write to, as a context. Texts of erased people that it still holds are read as masks.
-
-    Raises:
-        NightdeskError: There is no token.
-    """
-    from reverse_etl.crms.hubspot.adapter import HubSpotAdapter
-    from reverse_etl.crms.masked import Masked
-
-    settings = project.settings
-    erased = tombstones.read_file(settings.ledger)
-    adapter = HubSpotAdapter.connect(
-        settings.hubspot_url,
-        _token(project),
-        project.policy,
-        settings.as_of,
-        base_path=settings.hubspot_base_path,
-        requests_per_10s=settings.hubspot_requests_per_10s,
-    )
-    try:
-        yield adapter if erased is None else Masked(adapter, erased)
-    finally:
-        adapter.close()
-
-
-def _token(project: Project) -> str:
-    token = project.settings.hubspot_token.get_secret_value()
-    if not token:
-        raise NightdeskError(
-            "There is no token for the CRM",
-            where="NIGHTDESK_HUBSPOT_TOKEN in .env or the environment",
-            todo="Put a private-app token there, or try a sample CRM with `nightdesk demo`.",
-        )
-    return token
-
-
-def make_plan(project: Project, run_id: str, clock: Clock) -> PlanSummary:
-    """Freeze what the CRM should be told, decided by policy."""
+def make_plan(project: Project, run_id: str, clock: Clock, crm: str = crms.HUBSPOT) -> PlanSummary:
+    """Freeze what a CRM should be told, decided by policy."""
     from reverse_etl import plan
 
     settings = project.settings
-    with open_crm(project) as crm:
+    with crms.open_crm(project, crm) as adapter:
         return plan.make(
             settings.warehouse,
             settings.ledger,
-            crm,
+            adapter,
             project.policy,
             run_id=run_id,
             as_of=settings.as_of,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightdesk import ledger
 from nightdesk.errors import NightdeskError
+from reverse_etl.store import first_event
 
 if TYPE_CHECKING:
     import duckdb
@@ -53,6 +54,7 @@ class Morning:
         asked: Model calls (or rules-agent answers) of this run.
         waiting: Decision to number of field changes in the newest plan.
         denied: Deciding rule to number of field changes it denied.
+        other_crms: CRM beside HubSpot to decision to number of field changes in its newest plan.
         dropped: Reason to number of things an agent said this night that nobody will see.
     """
 
@@ -75,6 +77,7 @@ class Morning:
     records_waiting: int
     denied: dict[str, int]
     guards_tripped: list[str]
+    other_crms: dict[str, dict[str, int]]
     dropped: dict[str, int]
 
 
@@ -159,8 +162,22 @@ def read_from(connection: duckdb.DuckDBPyConnection, run_id: str, *, with_wareho
             [run_id],
         )
     )
-    plan = _rows(connection, "select plan_id, guards from plans where kind = 'sync' order by created_at desc limit 1")
-    plan_id = plan[0][0] if plan else None
+    newest = {
+        str(crm): str(plan_id)
+        for crm, plan_id in _rows(
+            connection,
+            f"""
+            select crm, plan_id from plans where kind = 'sync'
+            qualify row_number() over (partition by crm order by {first_event("plans.plan_id")} desc) = 1
+            order by crm
+            """,
+        )
+    }
+    plan_id = newest.pop("hubspot", None)
+    other_crms = {
+        crm: dict(_rows(connection, "select decision, count(*) from plan_ops where plan_id = ? group by all", [other]))
+        for crm, other in newest.items()
+    }
     waiting = dict(
         _rows(connection, "select decision, count(*) from plan_ops where plan_id = ? group by all", [plan_id])
     )
@@ -216,6 +233,7 @@ def read_from(connection: duckdb.DuckDBPyConnection, run_id: str, *, with_wareho
         records_waiting=records_waiting,
         denied=denied,
         guards_tripped=tripped,
+        other_crms=other_crms,
         dropped=dropped,
     )
 

@@ -222,6 +222,13 @@ def anchor(ledger: Path | duckdb.DuckDBPyConnection, clock: Clock, path: Path | 
         return sequence, digest
 
 
+def last_event(ledger: Path | duckdb.DuckDBPyConnection) -> tuple[int, str]:
+    """Sequence and hash of the newest event; `(0, GENESIS)` when there is none."""
+    with opened(ledger) as con:
+        last = con.execute("select sequence, hash from audit_events order by sequence desc limit 1").fetchone()
+        return (int(last[0]), str(last[1])) if last else (0, GENESIS)
+
+
 def export(ledger: Path | duckdb.DuckDBPyConnection, target: Path) -> int:
     """Write every event as one JSON line (with its hashes, so that others can check it); returns how many."""
     with opened(ledger) as con, target.open("w", encoding="utf-8") as file:

@@ -26,7 +26,8 @@ select plan_ops.object_type, plan_ops.record_id, plan_ops.property, plan_ops.val
 from op_results
 inner join apply_runs using (apply_run_id)
 inner join plan_ops on plan_ops.plan_id = apply_runs.plan_id and plan_ops.op_id = op_results.op_id
-where op_results.result = 'applied'
+inner join plans on apply_runs.plan_id = plans.plan_id
+where op_results.result = 'applied' and plans.crm = ?
     and (? is null or ? in (apply_runs.apply_run_id, apply_runs.plan_id, apply_runs.run_id))
 qualify row_number() over (
     partition by plan_ops.object_type, plan_ops.record_id, plan_ops.property order by op_results.recorded_at desc,
@@ -67,7 +68,7 @@ def verify(
         actor: Who asks.
     """
     with opened(ledger) as con:
-        written = rows(con, _LAST_SQL, [run, run])
+        written = rows(con, _LAST_SQL, [adapter.crm, run, run])
         if not written and run is not None:
             raise NightdeskError("Nothing was written by that", where=run)
         counts: Counter[str] = Counter()

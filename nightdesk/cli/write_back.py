@@ -18,12 +18,13 @@ SELECT = typer.Option(
     help="KEY:VALUE[,VALUE], e.g. property:nightdesk_lead_tier or record:contact:123; may be repeated.",
 )
 OUTPUT = typer.Option("--output", help="text or json.")
+CRM = typer.Option("--crm", help="hubspot, salesforce or tryton.")
 PLAN = typer.Argument(help="A plan, or the beginning of its id; the newest when left out.")
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (plan, review, approve, reject, apply, verify, quarantine, rollback, why, lineage):
+    for command in (plan, review, approve, reject, apply, verify, drift, retry, quarantine, rollback, why, lineage):
         app.command()(command)
     crm = typer.Typer(help="The CRM itself: the properties Nightdesk writes to.", no_args_is_help=True)
     crm.command(name="setup")(crm_setup)
@@ -38,16 +39,17 @@ def crm_setup(
     apply: Annotated[
         bool, typer.Option("--apply", help="Create what is missing; without it only the difference is shown.")
     ] = False,
+    crm_name: Annotated[str, CRM] = "hubspot",
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Create the namespaced properties; shows the difference first. Exit 2: something is missing."""
     from nightdesk.cli.common import console, prepared
     from nightdesk.clock import system_clock
-    from nightdesk.steps import open_crm
+    from nightdesk.crms import open_crm
     from reverse_etl import setup, view
 
     project, out = prepared(), console()
-    with open_crm(project) as crm:
+    with open_crm(project, crm_name) as crm:
         if apply:
             settings = project.settings
             found = setup.apply(crm, project.policy, ledger=settings.ledger, actor=settings.actor, clock=system_clock)
@@ -61,6 +63,7 @@ def crm_setup(
 
 
 def plan(
+    crm_name: Annotated[str, CRM] = "hubspot",
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Freeze what the CRM should be told, decided by policy. Exit 0 nothing, 2 changes waiting, 3 needs approval."""
@@ -82,7 +85,7 @@ def plan(
             clock=system_clock,
         )
         with run.step("plan") as numbers:
-            made = steps.make_plan(project, run.run_id, system_clock)
+            made = steps.make_plan(project, run.run_id, system_clock, crm_name)
             numbers["operations"] = made.operation_count
         run.event("run", "finished")
     if output == "json":
@@ -182,13 +185,14 @@ def reject(
 def apply(
     plan_id: Annotated[str | None, PLAN] = None,
     execute: Annotated[bool, typer.Option("--execute", help="Write. Without it nothing is sent (dry run).")] = False,
+    crm_name: Annotated[str, typer.Option("--crm", help="Whose newest plan, when none is named.")] = "hubspot",
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Write approved changes, each checked against the CRM before and read back after. Dry-run by default."""
     from nightdesk import lineage_send, lock
     from nightdesk.cli.common import console, prepared, progress_line
     from nightdesk.clock import system_clock
-    from nightdesk.steps import open_crm
+    from nightdesk.crms import open_crm
     from reverse_etl import apply as applying
     from reverse_etl import audit, view
 
@@ -196,7 +200,7 @@ def apply(
     settings = project.settings
     with (
         lock.exclusive(settings.data_dir, "nightdesk apply", system_clock),
-        open_crm(project) as crm,
+        open_crm(project, _crm_of(project, plan_id, crm_name)) as crm,
         progress_line(out) as progress,
     ):
         run = _run(project, "apply")
@@ -222,23 +226,48 @@ def apply(
     raise typer.Exit(report.exit_code)
 
 
+def drift(
+    crm_name: Annotated[str, CRM] = "hubspot",
+    output: Annotated[str, OUTPUT] = "text",
+) -> None:
+    """What no longer holds of all that was ever written, and who changed it. Changes nothing."""
+    verify(None, crm_name, output)
+
+
+def retry(
+    run: Annotated[str | None, typer.Argument(help="An apply run; the newest one when left out.")] = None,
+    execute: Annotated[bool, typer.Option("--execute", help="Write. Without it nothing is sent (dry run).")] = False,
+    output: Annotated[str, OUTPUT] = "text",
+) -> None:
+    """Apply once more what an apply could not write, from the same plan; says first what to expect of it."""
+    from nightdesk.cli.common import console, prepared
+    from reverse_etl import retry as retrying
+
+    project = prepared()
+    failed = retrying.failed(project.settings.ledger, run)
+    if output == "text":
+        console().print(retrying.view(failed))
+    apply(failed.plan_id, execute, failed.crm, output)
+
+
 def verify(
     run: Annotated[
         str | None, typer.Argument(help="An apply run or a plan; every field ever written when left out.")
     ] = None,
+    crm_name: Annotated[str, CRM] = "hubspot",
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Read back what was written; say what no longer holds, and who changed it. Exit 6: nobody we know did."""
     from nightdesk import lock
     from nightdesk.cli.common import console, prepared
     from nightdesk.clock import system_clock
-    from nightdesk.steps import open_crm
+    from nightdesk.crms import open_crm
     from reverse_etl import verify as verifying
     from reverse_etl import view
 
     project = prepared()
     settings = project.settings
-    with lock.exclusive(settings.data_dir, "nightdesk verify", system_clock), open_crm(project) as crm:
+    with lock.exclusive(settings.data_dir, "nightdesk verify", system_clock), open_crm(project, crm_name) as crm:
         report = verifying.verify(settings.ledger, crm, run, system_clock, settings.actor)
     if output == "json":
         print(json.dumps({"counts": dict(report.counts), "differences": list(report.differences)}, default=str))
@@ -279,20 +308,24 @@ def quarantine(
 def rollback(
     run: Annotated[str | None, typer.Argument(help="An apply run or a plan; the newest apply when left out.")] = None,
     select: Annotated[list[str] | None, SELECT] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything ever written (and selected), not only the newest apply.")
+    ] = False,
+    crm_name: Annotated[str, CRM] = "hubspot",
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Plan the undoing of an apply. The plan goes through approve and apply like any other; later human edits stay."""
     from nightdesk import lock
     from nightdesk.cli.common import console, prepared
     from nightdesk.clock import system_clock
-    from nightdesk.steps import open_crm
+    from nightdesk.crms import open_crm
     from reverse_etl import rollback as rolling
     from reverse_etl import view
     from reverse_etl.plan import load
 
     project, out = prepared(), console()
     settings = project.settings
-    with lock.exclusive(settings.data_dir, "nightdesk rollback", system_clock), open_crm(project) as crm:
+    with lock.exclusive(settings.data_dir, "nightdesk rollback", system_clock), open_crm(project, crm_name) as crm:
         recorded = _run(project, "rollback")
         made = rolling.plan_rollback(
             settings.ledger,
@@ -305,6 +338,7 @@ def rollback(
             system_clock,
             warehouse=settings.warehouse if settings.warehouse.exists() else None,
             select=_selection(select),
+            every=everything,
         )
         recorded.event("run", "finished", {"operations": made.operation_count})
     if output == "json":
@@ -378,14 +412,20 @@ def lineage(
         console().print(f"Sent them to {settings.openlineage_url}", soft_wrap=True)
 
 
-def audit_verify() -> None:
+def audit_verify(
+    anchor: Annotated[
+        Path | None, typer.Option("--anchor", help="Another anchor file: from a backup, or out of a git history.")
+    ] = None,
+) -> None:
     """Check the whole chain and its anchors in one query. Exit 8: broken, with the first bad event named."""
     from nightdesk.cli.common import console, prepared
     from nightdesk.errors import NightdeskError
     from reverse_etl import audit
 
     settings = prepared().settings
-    report = audit.verify(settings.ledger, settings.anchor)
+    if anchor is not None and not anchor.is_file():
+        raise NightdeskError("There is no such anchor file", where=str(anchor))
+    report = audit.verify(settings.ledger, anchor or settings.anchor)
     if not report.ok:
         raise NightdeskError(
             f"The audit chain is broken: {report.problem}",
@@ -398,18 +438,22 @@ def audit_verify() -> None:
     )
 
 
-def audit_anchor() -> None:
-    """Write the chain's last hash outside the database."""
+def audit_anchor(
+    git: Annotated[
+        Path | None, typer.Option("--git", help="A git working copy: the anchor is committed there as well.")
+    ] = None,
+) -> None:
+    """Write the chain's last hash outside the database: beside the ledger, and into a git history where told."""
     from nightdesk.cli.common import console, prepared
     from nightdesk.clock import system_clock
-    from reverse_etl import audit
+    from reverse_etl import anchors, audit
 
-    settings = prepared().settings
+    settings, out = prepared().settings, console()
     anchored = audit.anchor(settings.ledger, system_clock, settings.anchor)
-    if anchored is None:
-        console().print("Nothing new to anchor")
-    else:
-        console().print(f"Anchored event {anchored[0]:,} in {settings.anchor}")
+    out.print("Nothing new to anchor" if anchored is None else f"Anchored event {anchored[0]:,} in {settings.anchor}")
+    if git is not None:
+        committed = anchors.commit(settings.ledger, git, system_clock)
+        out.print(f"Committed event {committed[0]:,} to {git}" if committed else f"{git} holds the last event already")
 
 
 def audit_export(
@@ -421,6 +465,13 @@ def audit_export(
 
     written = audit.export(prepared().settings.ledger, target)
     console().print(f"Wrote {written:,} events to {target}")
+
+
+def _crm_of(project: Project, plan_id: str | None, default: str) -> str:
+    """The CRM of a plan that was named; without one, what was asked for."""
+    from reverse_etl.plan import summarize
+
+    return default if plan_id is None else summarize(project.settings.ledger, plan_id).crm
 
 
 def _run(project: Project, command: str):

@@ -1,0 +1,110 @@
+"""Which CRM a command talks to: the one adapter for its name, made from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from nightdesk.erasure import tombstones
+from nightdesk.errors import NightdeskError
+
+if TYPE_CHECKING:
+    from nightdesk.prepare import Project
+    from nightdesk.settings import Settings
+    from reverse_etl.crms.protocol import CrmAdapter
+
+HUBSPOT = "hubspot"
+NAMES = (HUBSPOT, "salesforce", "tryton")
+
+
+class _Closeable(Protocol):
+    def close(self) -> None: ...
+
+
+def configured(settings: Settings) -> tuple[str, ...]:
+    """CRMs beside HubSpot that the settings name an address of; each night plans for them too."""
+    return tuple(
+        name for name, url in (("salesforce", settings.salesforce_url), ("tryton", settings.tryton_url)) if url
+    )
+
+
+@contextmanager
+def open_crm(project: Project, crm: str = HUBSPOT) -> Generator[CrmAdapter]:
+    """The CRM to write to, as a context. Texts of erased people that it still holds are read as masks.
+
+    Raises:
+        NightdeskError: There is no such CRM, or the settings lack its address or token.
+    """
+    from reverse_etl.crms.masked import Masked
+
+    erased = tombstones.read_file(project.settings.ledger)
+    adapter, closing = _connect(project, crm)
+    try:
+        yield adapter if erased is None else Masked(adapter, erased)
+    finally:
+        closing.close()
+
+
+def hubspot_token(settings: Settings) -> str:
+    """The private-app token.
+
+    Raises:
+        NightdeskError: There is none.
+    """
+    token = settings.hubspot_token.get_secret_value()
+    if not token:
+        raise NightdeskError(
+            "There is no token for the CRM",
+            where="NIGHTDESK_HUBSPOT_TOKEN in .env or the environment",
+            todo="Put a private-app token there, or try a sample CRM with `nightdesk demo`.",
+        )
+    return token
+
+
+def _connect(project: Project, crm: str) -> tuple[CrmAdapter, _Closeable]:
+    settings, policy = project.settings, project.policy
+    if crm == HUBSPOT:
+        from reverse_etl.crms.hubspot.adapter import HubSpotAdapter
+
+        hubspot = HubSpotAdapter.connect(
+            settings.hubspot_url,
+            hubspot_token(settings),
+            policy,
+            settings.as_of,
+            base_path=settings.hubspot_base_path,
+            requests_per_10s=settings.hubspot_requests_per_10s,
+        )
+        return hubspot, hubspot
+    if crm == "salesforce":
+        from reverse_etl.crms.salesforce.adapter import SalesforceAdapter
+
+        token = settings.salesforce_token.get_secret_value()
+        _require(settings.salesforce_url and token, "Salesforce", "SALESFORCE_URL and NIGHTDESK_SALESFORCE_TOKEN")
+        salesforce = SalesforceAdapter.connect(settings.salesforce_url, token, policy, settings.as_of)
+        return salesforce, salesforce
+    if crm == "tryton":
+        from reverse_etl.crms.tryton.adapter import TrytonAdapter
+
+        password = settings.tryton_password.get_secret_value()
+        complete = settings.tryton_url and settings.tryton_database and settings.tryton_user and password
+        _require(complete, "Tryton", "TRYTON_URL, _DATABASE, _USER and _PASSWORD")
+        tryton = TrytonAdapter.connect(
+            settings.tryton_url,
+            settings.tryton_database,
+            settings.tryton_user,
+            password,
+            policy,
+            settings.as_of,
+        )
+        return tryton, tryton
+    raise NightdeskError(f"There is no CRM `{crm}`", todo=f"One of: {', '.join(NAMES)}.")
+
+
+def _require(given: object, name: str, settings: str) -> None:
+    if not given:
+        raise NightdeskError(
+            f"The settings do not say how to reach {name}",
+            where=f"NIGHTDESK_{settings} in .env or the environment",
+            todo="Set them; docs/adapters.md links the page of each CRM.",
+        )
