@@ -60,15 +60,30 @@ def approve(
     accept_guards: Sequence[str] = (),
     ids: NewId = new_id,
     via: Via = "terminal",
+    answers: Sequence[Sequence[str]] = (),
 ) -> ApprovalReport:
     """Approve the operations of a plan that wait for it and match the selection.
+
+    `via` says where the verdict was given; `answers` names the answers inside the CRM that it rests on (`answers.py`).
 
     Raises:
         NightdeskError: Exit 4 for a plan no longer valid, 5 for an approver who may not, 3 for brakes not accepted by
         name.
     """
     return _decide(
-        "approved", ledger, plan_id, select, approver, role, policy, clock, note, tuple(accept_guards), ids, via
+        "approved",
+        ledger,
+        plan_id,
+        select,
+        approver,
+        role,
+        policy,
+        clock,
+        note,
+        tuple(accept_guards),
+        ids,
+        via,
+        answers,
     )
 
 
@@ -84,9 +99,10 @@ def reject(
     note: str | None = None,
     ids: NewId = new_id,
     via: Via = "terminal",
+    answers: Sequence[Sequence[str]] = (),
 ) -> ApprovalReport:
     """Reject operations of a plan; takes back an earlier approval of them."""
-    return _decide("rejected", ledger, plan_id, select, approver, role, policy, clock, note, (), ids, via)
+    return _decide("rejected", ledger, plan_id, select, approver, role, policy, clock, note, (), ids, via, answers)
 
 
 def _decide(
@@ -102,6 +118,7 @@ def _decide(
     accept: tuple[str, ...],
     ids: NewId,
     via: Via,
+    answers: Sequence[Sequence[str]],
 ) -> ApprovalReport:
     with opened(ledger) as con:
         plan_id = resolve(con, plan_id)
@@ -148,6 +165,7 @@ def _decide(
                     "operations": len(op_ids),
                     "op_ids": None if select.is_everything else op_ids,
                     "accepted_guards": list(accept),
+                    **({"answers": [list(one) for one in answers]} if answers else {}),
                     "expires_at": expires.isoformat(),
                 },
             )

@@ -109,25 +109,8 @@ def require_valid(
     Raises:
         NightdeskError: Exit code 4; nothing of the plan may be approved or written.
     """
-    row = rows(con, "select * replace (guards::varchar as guards) from plans where plan_id = ?", [plan_id])[0]
+    header, row = _sealed(con, plan_id)
     count_needed(con, plan_id, policy)
-    header = Header(
-        plan_id,
-        row["run_id"],
-        row["crm"],
-        row["kind"],
-        row["rolls_back_run_id"],
-        row["digest"],
-        row["operation_count"],
-        row["created_by"],
-        guards.from_json(row["guards"]),
-    )
-    redacted = con.execute("select min(redacted_at) from redacted_plans where plan_id = ?", [plan_id]).fetchone()
-    if redacted and redacted[0]:
-        raise _stale(f"The plan lost operations when a person was erased on {iso(redacted[0])}", plan_id)
-    if plan.stored_digest(con, plan_id) != header.digest:
-        raise _stale("The stored plan is not what was sealed: an operation or its header was changed", plan_id)
-    _compare_with_audit(con, row)
     if utc(row["expires_at"]) <= utc(clock()):
         raise _stale(f"The plan expired at {iso(row['expires_at'])}", plan_id)
     if row["policy_hash"] != policy.hash or row["mapping_hash"] != plan.mapping_hash(policy, header.crm):
@@ -162,6 +145,37 @@ def require_valid(
         if schema.schema_hash(schema.take(adapter, policy)) != row["schema_hash"]:
             raise _stale("The CRM's properties changed since the plan was made (type, options or rights)", plan_id)
     return header
+
+
+def require_sealed(con: duckdb.DuckDBPyConnection, plan_id: str) -> Header:
+    """Check only that a plan is still what was made, however old it is and whatever policy says now.
+
+    Raises:
+        NightdeskError: Exit code 4: changed, emptied by an erasure, or not the plan the audit trail knows.
+    """
+    return _sealed(con, plan_id)[0]
+
+
+def _sealed(con: duckdb.DuckDBPyConnection, plan_id: str) -> tuple[Header, dict[str, Any]]:
+    row = rows(con, "select * replace (guards::varchar as guards) from plans where plan_id = ?", [plan_id])[0]
+    header = Header(
+        plan_id,
+        row["run_id"],
+        row["crm"],
+        row["kind"],
+        row["rolls_back_run_id"],
+        row["digest"],
+        row["operation_count"],
+        row["created_by"],
+        guards.from_json(row["guards"]),
+    )
+    redacted = con.execute("select min(redacted_at) from redacted_plans where plan_id = ?", [plan_id]).fetchone()
+    if redacted and redacted[0]:
+        raise _stale(f"The plan lost operations when a person was erased on {iso(redacted[0])}", plan_id)
+    if plan.stored_digest(con, plan_id) != header.digest:
+        raise _stale("The stored plan is not what was sealed: an operation or its header was changed", plan_id)
+    _compare_with_audit(con, row)
+    return header, row
 
 
 def four_eyes_sql(policy: Policy) -> str:
