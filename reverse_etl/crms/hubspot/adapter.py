@@ -11,6 +11,7 @@ from nightdesk.errors import NightdeskError
 from reverse_etl.crms.halving import WholeBatchRejected, isolate
 from reverse_etl.crms.hubspot.client import HubSpotClient, OutcomeUnknown, RequestRefused, explain_errors
 from reverse_etl.crms.hubspot.keyed import KEYED_TYPES, KeyedRecords
+from reverse_etl.crms.hubspot.refusals import refusal
 from reverse_etl.crms.protocol import (
     Change,
     CrmRecord,
@@ -20,6 +21,7 @@ from reverse_etl.crms.protocol import (
     PropertySpec,
     ReadResult,
     RecordWrite,
+    Refusal,
     WriteOutcome,
     require_ours,
 )
@@ -269,7 +271,7 @@ class HubSpotAdapter:
             writes,
             lambda write: write.trace_id,
             lambda batch: self._send(object_type, batch),
-            lambda _, error: WriteOutcome("rejected", str(error)),
+            lambda _, error: WriteOutcome("rejected", str(error), _reason(error)),
         )
 
     def _send(self, object_type: str, batch: Sequence[RecordWrite]) -> Mapping[str, WriteOutcome]:
@@ -300,6 +302,7 @@ def partition(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> dict[str
         if name:
             done.add(name)
     failed: dict[str, str] = {}
+    reasons: dict[str, Refusal] = {}
     unaddressed: list[str] = []
     for error in cast("list[dict[str, Any]]", body.get("errors") or []):
         traces = [name for name in _context(error, "objectWriteTraceId") if name in known]
@@ -308,6 +311,7 @@ def partition(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> dict[str
         message = explain_errors(error, "refused")
         for name in names:
             failed[name] = message
+            reasons[name] = refusal(error)
         if not names:
             unaddressed.append(message)
     outcomes: dict[str, WriteOutcome] = {}
@@ -316,12 +320,18 @@ def partition(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> dict[str
         if name in failed and name in done:
             outcomes[name] = WriteOutcome("unknown", f"in results and in errors: {failed[name]}")
         elif name in failed:
-            outcomes[name] = WriteOutcome("rejected", failed[name])
+            outcomes[name] = WriteOutcome("rejected", failed[name], reasons[name])
         elif name in done:
             outcomes[name] = WriteOutcome("acknowledged")
         else:
             outcomes[name] = WriteOutcome("unknown", "; ".join(unaddressed)[:500] or "the answer does not mention it")
     return outcomes
+
+
+def _reason(error: WholeBatchRejected) -> Refusal:
+    """Why a record that stood alone in a request was refused."""
+    cause = error.__cause__
+    return refusal(cause.body) if isinstance(cause, RequestRefused) else "other"
 
 
 def _context(error: Mapping[str, Any], key: str) -> list[str]:
