@@ -19,16 +19,14 @@ Value = str | int | bool | Decimal | None
 Decision = Literal["auto", "require_approval", "denied"]
 DEFAULT_DENY = "default_deny"
 
-# What a rule may look at, and the kind of value each column holds.
+# What a rule may look at, and the kind of value each column holds. Never a value itself: what is written may not decide
+# whether it is written. The same names as `nightdesk.policy.models.OpColumn`.
 COLUMNS: dict[str, Literal["text", "number", "boolean"]] = {
     "crm": "text",
     "object_type": "text",
-    "record_id": "text",
     "property": "text",
+    "segment": "text",
     "value_type": "text",
-    "before_value": "text",
-    "last_written_value": "text",
-    "desired_value": "text",
     "conflict_class": "text",
     "confidence": "number",
     "evidence_count": "number",
@@ -120,7 +118,8 @@ def _condition(rule_id: str, column: str, test: Any) -> Condition:
 # the oracle ---------------------------------------------------------------------------------------------------------
 
 
-def _holds(condition: Condition, op: Mapping[str, Value]) -> bool | None:
+def holds(condition: Condition, op: Mapping[str, Value]) -> bool | None:
+    """Whether a condition is true of an operation; None when the operation has no value there."""
     value = op.get(condition.column)
     if value is None:
         return None
@@ -135,8 +134,9 @@ def _holds(condition: Condition, op: Mapping[str, Value]) -> bool | None:
             return Decimal(value) <= Decimal(cast("int", condition.values[0]))
 
 
-def _matches(rule: Rule, op: Mapping[str, Value]) -> bool | None:
-    results = [_holds(condition, op) for condition in rule.when]
+def matches(rule: Rule, op: Mapping[str, Value]) -> bool | None:
+    """Whether all conditions hold: False when one certainly does not, None when none is false and one has no value."""
+    results = [holds(condition, op) for condition in rule.when]
     if any(result is False for result in results):
         return False
     return None if any(result is None for result in results) else True
@@ -144,10 +144,10 @@ def _matches(rule: Rule, op: Mapping[str, Value]) -> bool | None:
 
 def decide(op: Mapping[str, Value], rules: Sequence[Rule]) -> tuple[Decision, str]:
     """Decide one operation; returns the decision and the id of the rule that decided."""
-    forbids = [rule.id for rule in rules if rule.effect == "forbid" and _matches(rule, op) is not False]
+    forbids = [rule.id for rule in rules if rule.effect == "forbid" and matches(rule, op) is not False]
     if forbids:
         return "denied", min(forbids)
-    permits = [rule for rule in rules if rule.effect == "permit" and _matches(rule, op) is True]
+    permits = [rule for rule in rules if rule.effect == "permit" and matches(rule, op) is True]
     for decision in ("require_approval", "auto"):
         ids = [rule.id for rule in permits if rule.decision == decision]
         if ids:

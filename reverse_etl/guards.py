@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl.store import find_table, first_event
+from nightdesk.policy.caps import OWNER_PROPERTIES
+from reverse_etl.crms.protocol import PRESENT, RECORD
+from reverse_etl.store import find_table, first_event, utc
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,6 +20,20 @@ if TYPE_CHECKING:
     from nightdesk.policy import Policy
 
 SOURCE_TABLES = ("contacts", "accounts", "meetings")
+# Where the records of an object type come from. Records that we create ourselves have no source.
+SOURCES_OF: dict[str, tuple[str, ...]] = {
+    "contacts": ("contacts",),
+    "companies": ("accounts",),
+    "deals": ("deals",),
+    "meetings": ("meetings",),
+    "Contact": ("contacts",),
+    "Lead": ("contacts",),
+    "Account": ("accounts",),
+    "Opportunity": ("deals",),
+    "party.party": ("contacts", "accounts"),
+}
+_WEEK = timedelta(days=7)
+_COUNTED = "_guards_source_records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +76,18 @@ def sealed(readings: tuple[GuardReading, ...]) -> str:
 
 
 def count_source_rows(con: duckdb.DuckDBPyConnection, warehouse: str) -> int | None:
-    """Count the canonical records in the warehouse; None when none of the tables is there."""
-    tables = [name for table in SOURCE_TABLES if (name := find_table(con, warehouse, table))]
-    if not tables:
-        return None
-    return sum(int((con.execute(f"select count(*) from {name}").fetchone() or (0,))[0]) for name in tables)
+    """Count the canonical records in the warehouse; None when none of the tables is there.
+
+    Leaves the count of each table on the connection, for the guard that needs it; the next `measure` takes it away.
+    """
+    con.execute(f"create or replace temp table {_COUNTED} (source varchar, records bigint)")
+    for table in sorted({*SOURCE_TABLES, *(source for sources in SOURCES_OF.values() for source in sources)}):
+        if name := find_table(con, warehouse, table):
+            con.execute(f"insert into {_COUNTED} select ?, count(*) from {name}", [table])
+    row = con.execute(
+        f"select sum(records) from {_COUNTED} where source in ({', '.join('?' * len(SOURCE_TABLES))})", [*SOURCE_TABLES]
+    ).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def _one(con: duckdb.DuckDBPyConnection, sql: str, parameters: list[Any] | None = None) -> float:
@@ -72,9 +96,25 @@ def _one(con: duckdb.DuckDBPyConnection, sql: str, parameters: list[Any] | None 
 
 
 def measure(
-    con: duckdb.DuckDBPyConnection, relation: str, policy: Policy, *, kind: str, source_rows: int | None
+    con: duckdb.DuckDBPyConnection,
+    relation: str,
+    policy: Policy,
+    *,
+    kind: str,
+    source_rows: int | None,
+    now: datetime | None = None,
 ) -> tuple[GuardReading, ...]:
-    """Measure every guard of the policy over the operations in `relation` that may be written (not the denied ones)."""
+    """Measure every guard of the policy over the operations in `relation` that may be written (not the denied ones).
+
+    Args:
+        con: The ledger, after `count_source_rows` for a plan from the warehouse.
+        relation: The decided operations.
+        policy: The guards and their limits.
+        kind: `sync`, `rollback` or `review`; some brakes are only for plans from the warehouse.
+        source_rows: Rows of the source; None when they could not be counted.
+        now: End of the week that creations are counted in; the newest result in the ledger when None.
+    """
+    counted = _source_records(con)
     readings: list[GuardReading] = []
     for guard in policy.guards.guards:
         limit, rows, tripped_below = float(guard.limit), None, False
@@ -87,7 +127,13 @@ def measure(
                 # nobody has to answer any more is cleared too.
                 measured = 0.0
             case "max_clears_share":
-                measured = _one(con, f"select avg((wire_value = '')::int) from {relation} where decision <> 'denied'")
+                # Archiving a task of ours that is no longer recommended empties no field.
+                fields = f"{relation} where decision <> 'denied' and property <> '{RECORD}'"
+                measured = _one(con, f"select avg((wire_value = '')::int) from {fields}")
+            case "max_records_share":
+                measured = 0.0 if kind != "sync" else _records_share(con, relation, counted)
+            case "max_creates_per_owner_week":
+                measured = 0.0 if kind != "sync" else _creates_per_owner(con, relation, now)
             case "min_source_share" if kind != "sync":
                 measured, tripped_below = 1.0, True
             case "min_source_share":
@@ -104,6 +150,92 @@ def measure(
             )
         )
     return tuple(readings)
+
+
+def _source_records(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """What `count_source_rows` left, taken away so that no later plan is measured by it."""
+    if not con.execute("select 1 from duckdb_tables() where temporary and table_name = ?", [_COUNTED]).fetchone():
+        return {}
+    found = {str(name): int(records) for name, records in con.execute(f"from {_COUNTED}").fetchall()}
+    con.execute(f"drop table {_COUNTED}")
+    return found
+
+
+def _records_share(con: duckdb.DuckDBPyConnection, relation: str, counted: dict[str, int]) -> float | None:
+    """Of the source's records of an object type, how many would have a value replaced or emptied: the worst type's share.
+
+    Filling empty fields is what a first night is for. Fields of records that we made have a brake of their own.
+    """
+    shares = [0.0]
+    for object_type, records in con.execute(
+        f"""
+        select object_type, count(distinct record_id)
+        from {relation}
+        where decision <> 'denied' and coalesce(before_value, '') <> ''
+            and (object_type, record_id) not in (
+                select (object_type, record_id) from {relation} where property = '{RECORD}'
+            )
+        group by object_type
+        """
+    ).fetchall():
+        sources = SOURCES_OF.get(str(object_type), ())
+        if not sources or any(source not in counted for source in sources):
+            return None
+        there = sum(counted[source] for source in sources)
+        if not there:
+            return None
+        shares.append(int(records) / there)
+    return max(shares)
+
+
+def _creates(alias: str) -> str:
+    """SQL: the operation makes a record that is not there yet."""
+    return (
+        f"({alias}.property = '{RECORD}' and {alias}.desired_value = '{PRESENT}' "
+        f"and coalesce({alias}.before_value, '') = '')"
+    )
+
+
+def _creates_per_owner(con: duckdb.DuckDBPyConnection, relation: str, now: datetime | None) -> float:
+    """Records made for one owner in a week: those of the plan and those of the last seven days; the busiest owner's.
+
+    The owner of a record is what the same plan says about its owner property; records without one are one owner's.
+    """
+    if now is None:
+        row = con.execute("select max(recorded_at) from op_results").fetchone()
+        now = row[0] if row else None
+    owners = ", ".join(f"'{name}'" for name in sorted(OWNER_PROPERTIES))
+    return _one(
+        con,
+        f"""
+        with planned as (
+            select ops.crm, ops.object_type, ops.record_id, coalesce(owned.desired_value, '') as owner
+            from {relation} as ops
+            left join {relation} as owned
+                on owned.crm = ops.crm and owned.object_type = ops.object_type and owned.record_id = ops.record_id
+                and lower(owned.property) in ({owners})
+            where {_creates("ops")} and ops.decision <> 'denied'
+        ),
+        made as (
+            select made.crm, made.object_type, made.record_id, coalesce(owned.desired_value, '') as owner
+            from op_results
+            inner join apply_runs using (apply_run_id)
+            inner join plan_ops as made on made.plan_id = apply_runs.plan_id and made.op_id = op_results.op_id
+            left join plan_ops as owned
+                on owned.plan_id = made.plan_id and owned.crm = made.crm and owned.object_type = made.object_type
+                and owned.record_id = made.record_id and lower(owned.property) in ({owners})
+            where op_results.result = 'applied' and op_results.recorded_at > ?
+                and {_creates("made")}
+        ),
+        busy as (
+            select owner, count(distinct (crm, object_type, record_id)) as records
+            from (from planned union all from made)
+            group by owner
+        )
+        select max(records) from busy
+        """,
+        [utc(now) - _WEEK if now is not None else None],
+    )
 
 
 def _source_share(con: duckdb.DuckDBPyConnection, source_rows: int | None) -> float | None:

@@ -129,8 +129,8 @@ def make(
             if alias is None:
                 raise NightdeskError("No warehouse to plan from", todo="Run `nightdesk build` first.")
             left_out = stage_sync(con, alias, policy, crm, as_of)
-            if source_rows is None:
-                source_rows = guards.count_source_rows(con, alias)
+            counted = guards.count_source_rows(con, alias)
+            source_rows = counted if source_rows is None else source_rows
         if adapter is not None:
             left_out["the record it became has its own"] = route(con, adapter, policy.mapping(crm))
             left_out["equal already"] += freshen(con, adapter)
@@ -209,10 +209,10 @@ def store_plan(
         f"create or replace temp table decided as select {columns} from "
         f"(select * replace (confidence::decimal(6, 4) as confidence, evidence::json as evidence) from ({decided_sql}))"
     )
-    readings = guards.measure(con, "decided", policy, kind=kind, source_rows=source_rows)
+    now = utc(clock())
+    readings = guards.measure(con, "decided", policy, kind=kind, source_rows=source_rows, now=now)
     hashes = (mapping_hash(policy, crm), policy.hash, schema_hash)
     digest = _digest(con, "decided", kind, crm, rolls_back, hashes, readings)
-    now = utc(clock())
     existing = con.execute(
         f"""
         select plan_id, digest, expires_at, created_by,

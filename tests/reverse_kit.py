@@ -158,6 +158,8 @@ def warehouse(path: Path, rows: Sequence[dict[str, Any]], *, source: int = 100) 
         "create table marts.contacts as "
         f"select range::varchar as contact_id, 'p' || range || '@example.com' as email from range({source})"
     )
+    con.execute("create table marts.accounts as select contact_id as account_id from marts.contacts")
+    con.execute("create table marts.meetings as select contact_id as meeting_id from marts.contacts")
     for object_type in ("contacts", "companies", "meetings"):
         mine = [entry for entry in rows if entry["object_type"] == object_type]
         con.register(
