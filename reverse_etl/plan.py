@@ -399,12 +399,15 @@ def _summary(
 def resolve(con: duckdb.DuckDBPyConnection, plan_id: str | None, crm: str | None = None) -> str:
     """Return the id of a plan by its id, an unambiguous beginning of it, or the newest one (of a CRM).
 
+    A question that has been asked inside the CRM is not the plan that anybody means without naming it.
+
     Raises:
         NightdeskError: There is no such plan, or several.
     """
     if plan_id is None:
         found = con.execute(
-            f"select plan_id from plans where $crm is null or crm = $crm "
+            "select plan_id from plans where ($crm is null or crm = $crm) and not (kind = 'review' and exists "
+            "(select 1 from apply_runs where apply_runs.plan_id = plans.plan_id and not dry_run)) "
             f"order by {first_event('plans.plan_id')} desc, plan_id desc limit 1",
             {"crm": crm},
         ).fetchall()
