@@ -81,7 +81,7 @@ class Api:
         request = Request(scope, receive)
         body = await request.body()
         self._sequence += 1
-        request_id = self._options.new_id()
+        arrived, request_id = self._store.now_ms(), self._options.new_id()
         seen = ApiRequest(self._sequence, request.method, request.url.path, request.headers, body, request_id)
         faults = self._options.faults
         response = None if faults is None else await faults.before(seen)
@@ -90,7 +90,7 @@ class Api:
             if faults is not None:
                 response = await faults.after(seen, response)
         status = 0 if isinstance(response, DropConnection | CutResponse) else response.status_code
-        self._record(seen, status, request_id)
+        self._record(seen, status, request_id, arrived)
         response.headers["X-HubSpot-Correlation-Id"] = request_id
         await response(scope, receive, send)
 
@@ -120,14 +120,14 @@ class Api:
             internal = ApiError(500, "INTERNAL_ERROR", "internal error")
             return _json(500, internal.body(request_id), headers)
 
-    def _record(self, request: ApiRequest, status: int, request_id: str) -> None:
+    def _record(self, request: ApiRequest, status: int, request_id: str, arrived: int) -> None:
         inputs, traces = _batch(request.body)
         try:
             self._store.connection.execute(
                 "insert into requests (received_at, method, path, status, request_id, fault, inputs, trace_ids)"
                 " values (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    self._store.now_ms(), request.method, request.path, status, request_id, "; ".join(request.fault),
+                    arrived, request.method, request.path, status, request_id, "; ".join(request.fault),
                     inputs, json.dumps(traces) if traces else "",
                 ),
             )  # fmt: skip
