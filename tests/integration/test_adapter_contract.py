@@ -69,11 +69,11 @@ def hubspot(room: Desk) -> Kit:
     def request(method: str, path: str, body: Any = None) -> None:
         room.adapter.client.request(method, f"/crm/v3/objects/contacts{path}", json=body, effect="create")
 
-    for object_type in ("tasks", "notes"):
-        room.adapter.create_group(object_type, "nightdesk", "Nightdesk")
-        for name in ("nightdesk_op_key", "nightdesk_state"):
-            spec = PropertySpec(name, name, "text", "nightdesk", is_unique=name == "nightdesk_op_key")
-            room.adapter.create_property(object_type, spec)
+    there = room.adapter.describe("tasks").properties
+    room.adapter.create_group("tasks", "nightdesk", "Nightdesk")
+    for name in {"nightdesk_op_key", "nightdesk_state"} - set(there):
+        spec = PropertySpec(name, name, "text", "nightdesk", is_unique=name == "nightdesk_op_key")
+        room.adapter.create_property("tasks", spec)
 
     return Kit(
         room.adapter,
