@@ -533,9 +533,16 @@ class Guard(PolicyModel):
     about: str
 
 
+class Quota(PolicyModel):
+    """What of a CRM's quota of requests a day is not ours, whoever used the rest."""
+
+    share_for_people: float = Field(default=0.2, ge=0, lt=1)
+
+
 class Guards(PolicyModel):
     guards: tuple[Guard, ...]
     score_movement_points: int = Field(gt=0)
+    quota: Quota = Quota()
 
     @model_validator(mode="after")
     def each_brake_is_there_once(self) -> Self:

@@ -25,6 +25,7 @@ from reverse_etl.crms.protocol import (
     WriteOutcome,
     require_ours,
 )
+from reverse_etl.crms.quota import DailyQuota
 
 if TYPE_CHECKING:
     from nightdesk.policy import Policy
@@ -73,7 +74,8 @@ class HubSpotAdapter:
         exceptions = [
             (str(e.object_type), e.property) for e in policy.field_mapping.exceptions if e.expires_on >= as_of
         ]
-        return cls(HubSpotClient(base_url, token, **options), policy.field_mapping.namespace, exceptions)
+        quota = DailyQuota(policy.guards.quota.share_for_people)
+        return cls(HubSpotClient(base_url, token, quota=quota, **options), policy.field_mapping.namespace, exceptions)
 
     def close(self) -> None:
         """Close the connections."""

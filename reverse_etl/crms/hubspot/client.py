@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from reverse_etl.crms.http import Effect, HttpClient, OutcomeUnknown, RequestBudget, RequestRefused, TryAgain
 from reverse_etl.crms.protocol import CrmRefused, CrmUnavailable
+from reverse_etl.crms.quota import DailyQuota
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,7 +28,8 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
         token: Private app token; never logged.
         base_path: `/crm/v3` or a dated version such as `/crm/2026-03` (see `object_path`).
         requests_per_10s: The account's quota.
-        share: How much of the quota we take.
+        share: How much of that quota we take.
+        quota: The day's quota, as the answers' headers tell it.
         timeout_seconds: For one answer.
         attempts: How often something that certainly did not happen, or a read, is tried.
         transport: Another httpx2 transport, for tests.
@@ -42,6 +44,7 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
         base_path: str = "/crm/v3",
         requests_per_10s: int = 190,
         share: float = 0.9,
+        quota: DailyQuota | None = None,
         timeout_seconds: float = 30.0,
         attempts: int = 6,
         transport: httpx2.BaseTransport | None = None,
@@ -58,6 +61,7 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
         )
         self.base_path = base_path.rstrip("/")
         self._budget = RequestBudget(int(requests_per_10s * share), now, sleep)
+        self.quota = quota or DailyQuota(share_for_people=0.0)
 
     def object_path(self, object_type: str, tail: str = "") -> str:
         """Path of an object type's endpoint: `/crm/v3/objects/contacts/...` or `/crm/objects/2026-03/contacts/...`."""
@@ -85,10 +89,20 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
         return self._request(method, path, effect, json=json, params=params)
 
     def _take(self, where: str) -> None:
+        self.quota.take(where)
         self._budget.take()
+
+    def _count(self, headers: Mapping[str, str]) -> None:
+        """Take over the day's count; OAuth apps' answers have none, and then only their 429 says when to stop."""
+        try:
+            limit = int(headers["x-hubspot-ratelimit-daily"])
+            self.quota.seen(limit - int(headers["x-hubspot-ratelimit-daily-remaining"]), limit)
+        except (KeyError, ValueError):
+            return
 
     def _judge(self, response: httpx2.Response, effect: Effect) -> tuple[int, dict[str, Any]]:
         status = response.status_code
+        self._count(response.headers)
         try:
             parsed: Any = response.json() if response.content else {}
         except ValueError:
