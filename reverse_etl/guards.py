@@ -162,7 +162,7 @@ def _source_records(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def _records_share(con: duckdb.DuckDBPyConnection, relation: str, counted: dict[str, int]) -> float | None:
-    """Of the source's records of an object type, how many would have a value replaced or emptied: the worst type's share.
+    """Of the source's records of an object type, how many would have a value replaced or emptied (worst type).
 
     Filling empty fields is what a first night is for. Fields of records that we made have a brake of their own.
     """
