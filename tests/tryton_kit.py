@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import base64
 import hashlib
+import inspect
 import os
 import shutil
 import socket
@@ -19,18 +20,28 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx2
+import pyarrow as pa
 from filelock import FileLock
 
+from nightdesk.ledger import connect, migrate
 from nightdesk.policy import Policy
+from reverse_etl.apply import ApplyReport, apply
+from reverse_etl.approve import approve
 from reverse_etl.crms.tryton import TrytonAdapter
-from tests.reverse_kit import AS_OF, project_policy
+from reverse_etl.plan import PlanSummary, make
+from reverse_etl.select import Selection
+from tests.reverse_kit import AS_OF, ManualTime, project_policy, row, warehouse
 
 MODULE = Path(__file__).parent.parent / "contrib" / "trytond-nightdesk"
 DATABASE = "crm"
@@ -126,6 +137,13 @@ class Tryton:
     def delete(self, party: str) -> None:
         self.as_(ADMIN)(PARTY, "delete", [int(party)])
 
+    def replace(self, party: str, by: str) -> None:
+        """Somebody merges a party into another of the same name, with Tryton's own wizard."""
+        admin = self.as_(ADMIN)
+        session, *_ = admin.post("wizard.party.replace.create", {})
+        asked = {"ask": {"source": int(party), "destination": int(by)}}
+        admin.post("wizard.party.replace.execute", session, asked, "replace", {})
+
     def rows(self) -> dict[str, dict[str, Any]]:
         """Every column of every party, as they lie in the database file."""
         return {str(row["id"]): row for row in self.table("party_party")}
@@ -193,7 +211,8 @@ def _start(folder: Path, site: Path, port: int) -> Tryton:
 
 def _template() -> Path:
     """The prepared database, created by the first process that needs it."""
-    parts = [version("trytond"), version("trytond-party"), Path(__file__).read_text(), sys.version]
+    source = "".join(inspect.getsource(part) for part in (_create, _people, _start, _site, _configuration))
+    parts = [version("trytond"), version("trytond-party"), sys.version, source, repr(KINDS), PASSWORD]
     parts += [path.read_text() for path in sorted(MODULE.rglob("*")) if path.suffix in (".py", ".xml", ".cfg", ".toml")]
     name = f"nightdesk-tryton-{os.getuid()}-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:16]}.sqlite"
     template = Path(tempfile.gettempdir()) / name
@@ -300,3 +319,129 @@ def _configuration(folder: Path, listen: str) -> str:
 def _environment(site: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRYTON", "PYTHONPATH"))}
     return {**kept, "PYTHONPATH": os.pathsep.join((str(site), str(MODULE))), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+# a desk that writes to it ---------------------------------------------------------------------------------------------
+
+SCORE, TIER, REASON = "nightdesk_lead_score", "nightdesk_lead_tier", "nightdesk_lead_reason"
+
+
+@dataclass
+class TrytonDesk:
+    """Everything a write-back needs, against the real Tryton."""
+
+    folder: Path
+    server: Tryton
+    adapter: TrytonAdapter
+    policy: Policy
+    clock: ManualTime
+    ledger: duckdb.DuckDBPyConnection
+
+    def plan(self, rows: Sequence[dict[str, Any]]) -> PlanSummary:
+        self.clock.now += timedelta(seconds=1)
+        path = party_warehouse(self.folder / "warehouse.duckdb", rows)
+        return make(path, self.ledger, self.adapter, self.policy, "run-1", AS_OF, "nightdesk", self.clock)
+
+    def approve(self) -> None:
+        approve(self.ledger, None, Selection.parse(()), "Dana", "revops", self.policy, self.clock)
+
+    def apply(self, adapter: Any = None, **more: Any) -> ApplyReport:
+        with_ = adapter or self.adapter
+        sleep = self.clock.sleep
+        return apply(self.ledger, None, with_, self.policy, "Dana", False, self.clock, sleep=sleep, **more)
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> ApplyReport:
+        self.plan(rows)
+        self.approve()
+        return self.apply()
+
+    def results(self) -> dict[tuple[str, str], tuple[str, str | None, str]]:
+        """(record, field) -> (result, refusal, message) of the newest apply run."""
+        found = self.ledger.execute(
+            """
+            select record_id, property, result, refusal, coalesce(message, '')
+            from op_results inner join apply_runs using (apply_run_id) inner join plan_ops using (plan_id, op_id)
+            where apply_run_id = (select arg_max(apply_run_id, started_at) from apply_runs)
+            """
+        ).fetchall()
+        return {(record, name): (result, refusal, message) for record, name, result, refusal, message in found}
+
+
+def party_row(record: str, name: str, desired: str, **more: Any) -> dict[str, Any]:
+    """One row of the sync model of parties."""
+    return row(record, name, desired, object_type=PARTY, **more)
+
+
+def party_warehouse(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    """A warehouse whose only proposals are for parties."""
+    warehouse(path, [])
+    names = list(row(1, "x", None))
+    kinds = {"confidence": pa.float64(), "evidence_count": pa.int64()} | dict.fromkeys(
+        ("is_stale", "is_suppressed"), pa.bool_()
+    )
+    con = duckdb.connect(str(path))
+    con.register("incoming", pa.table({n: pa.array([r[n] for r in rows], kinds.get(n, pa.string())) for n in names}))
+    con.execute("create table marts.sync_tryton__party_party as select * from incoming")
+    con.close()
+    return path
+
+
+@contextmanager
+def tryton_desk(folder: Path, **options: Any) -> Iterator[TrytonDesk]:
+    """A ledger, a clock and an adapter; `options` go to the adapter's client (`user` names who writes)."""
+    clock = ManualTime()
+    migrate(folder / "ledger.duckdb", clock)
+    server = tryton()
+    adapter = server.adapter(**{"sleep": clock.sleep, **options})
+    ledger = connect(folder / "ledger.duckdb")
+    try:
+        yield TrytonDesk(folder, server, adapter, options.get("policy") or project_policy(), clock, ledger)
+    finally:
+        ledger.close()
+        adapter.close()
+
+
+def changed(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]]) -> set[tuple[str, str]]:
+    """(party, column) of everything in the database that is not as it was; `gone` and `new` count as columns."""
+    found = {(party, "gone") for party in before.keys() - after.keys()}
+    found |= {(party, "new") for party in after.keys() - before.keys()}
+    for party in before.keys() & after.keys():
+        found |= {(party, name) for name, value in after[party].items() if value != before[party][name]}
+    return found
+
+
+STAMPS = {"write_uid", "write_date"}
+
+
+class Wire(httpx2.HTTPTransport):
+    """The network to Tryton: counts writes, and can lose answers or do something at a certain moment.
+
+    Attributes:
+        writes: Writes that were sent.
+        loses: Lose the answers of writes, after Tryton did them (True) or before it saw them (False).
+        before_write: Called once, just before the next write arrives: after everything was read and decided.
+        after_write: Called once, just after Tryton did the next write and before anybody knows.
+    """
+
+    writes = 0
+    loses: bool | None = None
+    before_write: Callable[[], None] | None = None
+    after_write: Callable[[], None] | None = None
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if f'"model.{PARTY}.write"'.encode() not in request.content[:200]:
+            return super().handle_request(request)
+        self.writes += 1
+        act, self.before_write = self.before_write, None
+        if act is not None:
+            act()
+        if self.loses is False:
+            raise httpx2.ReadError("the connection is gone")
+        answer = super().handle_request(request)
+        answer.read()
+        act, self.after_write = self.after_write, None
+        if act is not None:
+            act()
+        if self.loses:
+            raise httpx2.ReadError("the connection is gone")
+        return answer

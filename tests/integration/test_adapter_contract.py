@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from reverse_etl.crms.protocol import PropertySpec
 from sandbox.crm.faults import Drop, Script, When
 from tests.adapter_contract import AdapterContract, Kit
 from tests.reverse_kit import Desk, desk
-from tests.tryton_kit import ADMIN, PARTY, Tryton, tryton
+from tests.tryton_kit import PARTY, Tryton, Wire, tryton
 
 
 class TestHubSpot(AdapterContract):
@@ -110,23 +109,6 @@ class TestTryton(AdapterContract):
         adapter.close()
 
 
-class Wire(httpx2.HTTPTransport):
-    """The network, which counts writes and can lose one answer."""
-
-    writes = 0
-    loses: bool | None = None
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        if b".write" not in request.content[:200]:
-            return super().handle_request(request)
-        self.writes += 1
-        if self.loses is None:
-            return super().handle_request(request)
-        if self.loses:
-            super().handle_request(request).read()
-        raise httpx2.ReadError("the connection is gone")
-
-
 def real_tryton(server: Tryton, adapter: Any, wire: Wire) -> Kit:
     def raw(record: str, name: str) -> str | None:
         value = server.rows()[record][name]
@@ -147,12 +129,6 @@ def real_tryton(server: Tryton, adapter: Any, wire: Wire) -> Kit:
         wire.loses = done
         yield
         wire.loses = None
-
-    def merge(loser: str, survivor: str) -> None:
-        wizard = server.as_(ADMIN)
-        session, *_ = wizard.post("wizard.party.replace.create", {})
-        asked = {"ask": {"source": int(loser), "destination": int(survivor)}}
-        wizard.post("wizard.party.replace.execute", session, asked, "replace", {})
 
     return Kit(
         adapter,
@@ -176,6 +152,6 @@ def real_tryton(server: Tryton, adapter: Any, wire: Wire) -> Kit:
         values={"enumeration": ["A", "B", "C", "D"]},
         closed=closed,
         lost=lost,
-        merge=merge,
+        merge=server.replace,
         has_versions=True,
     )
