@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import trustme
 
+from reverse_etl.crms.salesforce import SalesforceAdapter, SalesforceClient
 from sandbox.crm.clock import ManualClock
 from sandbox.salesforce.app import Api, Options
 from sandbox.salesforce.saving import Origin, Saver
@@ -153,3 +154,11 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(server))
     authority.cert_pem.write_to_path(str(ca))
     return server, ca
+
+
+def adapter(org: Org, **options: Any) -> SalesforceAdapter:
+    """The real adapter on an org in this thread."""
+    client = SalesforceClient(
+        "https://org.test", org.api.options.token, transport=Through(org.api), sleep=org.sleep, now=org.now, **options
+    )
+    return SalesforceAdapter(client, "Nightdesk_")
