@@ -6,7 +6,7 @@ Values are customers' words: they are shown as plain text, never as markup, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,12 @@ def plain(value: object, limit: int = _SHOWN_CHARS) -> str:
 
 
 def terminal(
-    plan: Plan, select: Selection | None = None, limit: int = 12, *, reasons: Mapping[str, str] | None = None
+    plan: Plan,
+    select: Selection | None = None,
+    limit: int = 12,
+    *,
+    reasons: Mapping[str, str] | None = None,
+    record: Callable[[Sequence[Mapping[str, Any]]], RenderableType] | None = None,
 ) -> RenderableType:
     """Render a plan: what it is, its counts, its brakes, and a page of differences.
 
@@ -91,6 +96,7 @@ def terminal(
         select: Which operations the page shows; the counts are always of the whole plan.
         limit: How many records the page shows.
         reasons: Rule id to reason (see `rule_reasons`).
+        record: How to show one record's operations, instead of in short.
     """
     from rich.console import Group
     from rich.text import Text
@@ -103,8 +109,12 @@ def terminal(
     ops, total = chosen(plan, select, limit)
     shown = f"{len(ops)} of {total:,}" + ("" if select.is_everything else " selected")
     parts.append(Text(f"Changes, by record ({shown})", style="bold"))
-    for _, group in groupby(ops, key=lambda op: (op["object_type"], op["record_id"], op["operation"])):
-        parts.append(_record(list(group), reasons or {}))
+    if record is not None:
+        for _, group in groupby(ops, key=lambda op: (op["object_type"], op["record_id"])):
+            parts += [record(list(group)), Text()]
+    else:
+        for _, group in groupby(ops, key=lambda op: (op["object_type"], op["record_id"], op["operation"])):
+            parts.append(_record(list(group), reasons or {}))
     parts.append(_next_step(summary))
     return Group(*parts)
 
@@ -124,7 +134,9 @@ def _headline(summary: PlanSummary) -> RenderableType:
 
     line = Text()
     line.append(summary.plan_id, style="bold cyan")
-    what = "undoes " + str(summary.rolls_back) if summary.kind == "rollback" else f"for {summary.as_of}"
+    what = {"rollback": f"undoes {summary.rolls_back}", "review": f"asks people about {summary.rolls_back}"}.get(
+        summary.kind, f"for {summary.as_of}"
+    )
     line.append(
         f"  {what}: {summary.operation_count:,} changes on {summary.record_count:,} records, proposed by "
         f"{plain(summary.created_by)}, "
@@ -276,7 +288,9 @@ def summary_json(summary: PlanSummary) -> dict[str, Any]:
 
 def rule_reasons(policy: Policy) -> dict[str, str]:
     """Rule id to reason, those no policy can lift included."""
-    return {**builtin_rules(), **{rule.id: rule.reason for rule in policy.write_rules.rules}}
+    from reverse_etl.asking import RULES
+
+    return {**builtin_rules(), **RULES, **{rule.id: rule.reason for rule in policy.write_rules.rules}}
 
 
 # reports --------------------------------------------------------------------------------------------------------------
