@@ -161,7 +161,7 @@ class HttpClient(ABC, Generic[T]):
             raise CrmRefused(
                 "The CRM's address is not a URL", where=self._where, todo="Correct the base URL."
             ) from error
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:  # also an answer that cannot be decompressed
             if effect == "read":
                 raise TryAgain(type(error).__name__, None) from error
             raise OutcomeUnknown(f"no answer ({type(error).__name__})") from error

@@ -218,9 +218,35 @@ def test_a_merged_id_is_found_under_its_survivor_and_a_living_id_under_itself() 
         "results": [
             {"id": "9", "properties": {"nightdesk_lead_score": "5", "hs_merged_object_ids": "7;8"}},
             {"id": "8", "properties": {"nightdesk_lead_score": "6"}},
-        ]
+        ],
+        "errors": [{"status": "error", "category": "OBJECT_NOT_FOUND", "context": {"ids": ["4"]}}],
     }
-    script = Scripted([reply(200, body), reply(200, {"results": []})])
+    script = Scripted([reply(207, body), reply(200, {"results": []})])
     read = HubSpotAdapter(script.client(), "nightdesk_").read("contacts", ["7", "8", "4"], ["nightdesk_lead_score"])
     assert {asked: record.id for asked, record in read.found.items()} == {"7": "9", "8": "8"}
     assert read.missing == {"4": "not in the CRM"}
+
+
+def test_a_record_the_answer_says_nothing_about_is_asked_for_alone_before_it_is_missing() -> None:
+    one = {"id": "1", "properties": {"nightdesk_lead_score": "5"}}
+    two = {"id": "2", "properties": {"nightdesk_lead_score": "6"}}
+    gone = reply(404, {"status": "error", "category": "OBJECT_NOT_FOUND", "message": "Object not found"})
+    script = Scripted([reply(200, {"results": [one]}), reply(200, two), gone, reply(200, {"results": []})])
+    read = HubSpotAdapter(script.client(), "nightdesk_").read("contacts", ["1", "2", "3"], ["nightdesk_lead_score"])
+    assert {record: found.values["nightdesk_lead_score"] for record, found in read.found.items()} == {
+        "1": "5",
+        "2": "6",
+    }
+    assert read.missing == {"3": "not in the CRM"}
+    assert [request.method for request in script.requests] == ["POST", "GET", "GET", "POST"]
+
+
+def test_an_expired_token_is_read_again_once_for_each_request_even_for_a_write() -> None:
+    tokens = iter(["second", "third"])
+    script = Scripted([reply(401), written, reply(401), reply(401)])
+    adapter = HubSpotAdapter(script.client(renew=lambda: next(tokens)), "nightdesk_")
+    assert {outcome.state for outcome in adapter.write("contacts", WRITES).values()} == {"acknowledged"}
+    with pytest.raises(CrmRefused, match="refuses the token"):
+        adapter.write("contacts", WRITES)
+    sent = [request.headers["authorization"] for request in script.requests]
+    assert sent == ["Bearer secret", "Bearer second", "Bearer second", "Bearer third"]

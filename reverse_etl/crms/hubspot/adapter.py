@@ -200,12 +200,16 @@ class HubSpotAdapter:
         size = _HISTORY_BATCH if history else _BATCH
         results: list[dict[str, Any]] = []
         for start in range(0, len(ids), size):
-            results += self._batch_read(object_type, ids[start : start + size], wanted, properties if history else ())
+            part = ids[start : start + size]
+            read, silent = self._batch_read(object_type, part, wanted, properties if history else ())
+            if silent:
+                read += self._read_singly(object_type, silent, wanted, properties if history else ())
+            results += read
         found = self._match(results, ids, properties, modified)
         lost = [record_id for record_id in ids if record_id not in found]
         missing: dict[str, str] = {}
         if lost:
-            archived = {str(entry["id"]) for entry in self._batch_read(object_type, lost, [], (), archived=True)}
+            archived = {str(entry["id"]) for entry in self._batch_read(object_type, lost, [], (), archived=True)[0]}
             missing = {i: "archived in the CRM" if i in archived else "not in the CRM" for i in lost}
         return ReadResult(found, missing)
 
@@ -217,7 +221,8 @@ class HubSpotAdapter:
         history: Sequence[str],
         *,
         archived: bool = False,
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """The records of an answer, and the ids it says nothing about: neither a record nor that there is none."""
         body: dict[str, Any] = {"inputs": [{"id": i} for i in dict.fromkeys(ids)], "properties": list(properties)}
         body["propertiesWithHistory"] = list(history)
         params = {"archived": "true"} if archived else None
@@ -227,9 +232,36 @@ class HubSpotAdapter:
             )
         except RequestRefused as error:
             if error.category == "OBJECT_NOT_FOUND":
-                return []
+                return [], []
             raise self._explained(error, f"{object_type} batch read") from error
-        found = cast("list[dict[str, Any]]", answer.get("results") or [])
+        results = cast("list[dict[str, Any]]", answer.get("results") or [])
+        found = [entry for entry in results if entry.get("id")]
+        named: set[str] = set()
+        for entry in found:
+            merged = cast("dict[str, Any]", entry.get("properties") or {}).get(_MERGED_IDS)
+            named |= {str(entry["id"]), *(part.strip() for part in str(merged or "").split(";"))}
+        for error in cast("list[dict[str, Any]]", answer.get("errors") or []):
+            named |= {*_context(error, "ids"), *_context(error, "id")}
+        return found, [record_id for record_id in dict.fromkeys(ids) if record_id not in named]
+
+    def _read_singly(
+        self, object_type: str, ids: Sequence[str], properties: Sequence[str], history: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Ask for records one by one that a batch answer left out; silence must not be taken for a deletion."""
+        found: list[dict[str, Any]] = []
+        params = {"properties": ",".join(properties)}
+        if history:
+            params["propertiesWithHistory"] = ",".join(history)
+        for record_id in ids:
+            try:
+                _, entry = self.client.request(
+                    "GET", self.client.object_path(object_type, f"/{record_id}"), params=params
+                )
+            except RequestRefused as error:
+                if error.status != 404:
+                    raise self._explained(error, f"{object_type} {record_id}") from error
+            else:
+                found.append(entry)
         return [entry for entry in found if entry.get("id")]
 
     @staticmethod

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["HubSpotClient", "OutcomeUnknown", "RequestBudget", "RequestRefused", "explain_errors"]
 
 
+class TokenRefused(CrmRefused):
+    """401: this token is not, or no longer, valid."""
+
+
 class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
     """One account.
 
@@ -32,6 +36,8 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
         quota: The day's quota, as the answers' headers tell it.
         timeout_seconds: For one answer.
         attempts: How often something that certainly did not happen, or a read, is tried.
+        renew: Reads the token again, for one that has expired meanwhile; asked once for each request that is refused
+            for its token. None for a token that lasts.
         transport: Another httpx2 transport, for tests.
         sleep, now: Waiting and monotonic time, for tests.
     """
@@ -47,6 +53,7 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
         quota: DailyQuota | None = None,
         timeout_seconds: float = 30.0,
         attempts: int = 6,
+        renew: Callable[[], str] | None = None,
         transport: httpx2.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
         now: Callable[[], float] = time.monotonic,
@@ -60,6 +67,7 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
             sleep=sleep,
         )
         self.base_path = base_path.rstrip("/")
+        self._renew = renew
         self._budget = RequestBudget(int(requests_per_10s * share), now, sleep)
         self.quota = quota or DailyQuota(share_for_people=0.0)
 
@@ -86,7 +94,14 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
             CrmRefused: 401, 403, or an address that is no HubSpot.
             CrmUnavailable: No connection, the daily quota is used up, or it keeps failing.
         """
-        return self._request(method, path, effect, json=json, params=params)
+        try:
+            return self._request(method, path, effect, json=json, params=params)
+        except TokenRefused:
+            if self._renew is None:
+                raise
+            # A refused token means that nothing was done, so even a write may be sent again.
+            self._http.headers["Authorization"] = f"Bearer {self._renew()}"
+            return self._request(method, path, effect, json=json, params=params)
 
     def _take(self, where: str) -> None:
         self.quota.take(where)
@@ -122,7 +137,7 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
                 raise TryAgain(f"HTTP {status}", _retry_after(response.headers))
             raise OutcomeUnknown(f"HTTP {status}")
         if status in (401, 403):
-            raise CrmRefused(
+            raise (TokenRefused if status == 401 else CrmRefused)(
                 f"The CRM refuses the token: {body.get('message') or status}",
                 where=where,
                 todo="Check the token and its scopes.",
