@@ -59,7 +59,7 @@ class Explanation:
         deciding_rule: The rule the plan names for it.
         why: The decision in one sentence.
         rules: Every rule of the policy as it is now.
-        now: What the policy as it is now decides; None where no rule is asked (a denial that no policy lifts, a rollback).
+        now: What the policy as it is now decides; None where no rule is asked (a denial that no policy lifts).
         policy_changed: Whether the policy is another one than the plan's.
     """
 

@@ -1,10 +1,10 @@
 """Test the write rules: golden cases against both evaluators, and mutated rules against the golden cases.
 
 A golden case says what must be decided about one operation, and by which rule. The rules are then broken one at a time:
-a forbid is removed or made to match less, a permit is removed, made to match more, or turned from approval to auto. Every
-broken set of rules must fail some case. Where none does, either the change can decide no operation differently (that is
-tried over all combinations of values the rules can tell apart), or a case is missing, and an operation that shows it is
-named.
+a forbid is removed or made to match less, a permit is removed, made to match more, or turned from approval to auto.
+Every broken set of rules must fail some case. Where none does, either the change can decide no operation differently
+(that is tried over all combinations of values the rules can tell apart), or a case is missing, and an operation that
+shows it is named.
 """
 
 from __future__ import annotations
@@ -62,11 +62,16 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """The rules with one thing broken."""
+    """The rules with one thing broken.
+
+    `any_difference`: whether every difference in a decision or the named rule matters (a rule is lost or decides another
+    thing), or only that something more gets through (a condition that was moved).
+    """
 
     rule_id: str
     change: str
     rules: tuple[Rule, ...]
+    any_difference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +241,9 @@ def _difference(
         turn = f"i // {stride}" if total == count else f"hash(i, '{column}')"
         parts.append(f'([{literals}][1 + ({turn}) % {len(values)}])::{_SQL_TYPES[kind]} as "{column}"')
         stride *= len(values)
+    rank = "list_position(['denied', 'require_approval', 'auto'], {}_decision)"
+    more = f"{rank.format('after')} > {rank.format('before')}"
+    wanted = "before_rule <> after_rule or before_decision <> after_decision" if mutant.any_difference else more
     row = con.execute(
         f"""
         with combinations as (select i, {", ".join(parts)} from range({count}) as t(i)),
@@ -250,15 +258,19 @@ def _difference(
             from named
         )
         select * exclude (i) from decided
-        where before_rule <> after_rule or before_decision <> after_decision
-        order by before_decision <> after_decision desc, i limit 1
+        where {wanted}
+        order by {more} desc, i limit 1
         """
     ).fetchone()
     if row is None:
         return Escape(mutant, None, sampled=total > count)
-    op = {column: value for column, value in zip(COLUMNS, row[:-4], strict=True) if column in grid}
+    op = {column: _short(value) for column, value in zip(COLUMNS, row[:-4], strict=True) if column in grid}
     before_rule, after_rule, before, after = row[-4:]
     return Escape(mutant, op, (before, before_rule), (after, after_rule))
+
+
+def _short(value: Value) -> Value:
+    return Decimal(f"{value.normalize():f}") if isinstance(value, Decimal) else value
 
 
 # breaking the rules ---------------------------------------------------------------------------------------------------
@@ -269,14 +281,16 @@ def mutants(rules: Sequence[Rule], known: Mapping[str, Sequence[Value]]) -> list
     made: list[Mutant] = []
     for position, rule in enumerate(rules):
 
-        def put(change: str, broken: Rule | None, position: int = position, rule: Rule = rule) -> None:
+        def put(
+            change: str, broken: Rule | None, lost: bool = False, position: int = position, rule: Rule = rule
+        ) -> None:
             rest = [*rules[:position], *([broken] if broken else []), *rules[position + 1 :]]
-            made.append(Mutant(rule.id, change, tuple(rest)))
+            made.append(Mutant(rule.id, change, tuple(rest), lost))
 
-        put("removed", None)
+        put("removed", None, True)
         if rule.effect == "permit":
             other = "auto" if rule.decision == "require_approval" else "require_approval"
-            put(f"{rule.decision} turned into {other}", replace(rule, decision=other))
+            put(f"{rule.decision} turned into {other}", replace(rule, decision=other), True)
             if len(rule.when) > 1:
                 for condition in rule.when:
                     rest = tuple(c for c in rule.when if c is not condition)

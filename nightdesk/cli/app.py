@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from nightdesk.cli import erase, night, sandbox, write_back
+from nightdesk.cli import autonomy, erase, night, policy, sandbox, write_back
 from nightdesk.errors import NightdeskError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app = typer.Typer(
 night.register(app)
 write_back.register(app)
 erase.register(app)
+policy.register(app)
+autonomy.register(app)
 app.add_typer(sandbox.app, name="sandbox")
 
 

@@ -1,4 +1,4 @@
-"""The commands of a night: init, load, build, enrich, refresh, status, policy, demo, eval."""
+"""The commands of a night: init, load, build, enrich, refresh, status, demo, eval."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     for command in (init, load, build, enrich, refresh, status, demo, evaluate):
         app.command(name="eval" if command is evaluate else None)(command)
-    policy = typer.Typer(help="The policy files: check them.", no_args_is_help=True)
-    policy.command(name="check")(policy_check)
-    app.add_typer(policy, name="policy")
 
 
 def init() -> None:
@@ -140,15 +137,6 @@ def status(
         print(json.dumps(numbers(project, run_id), indent=2, default=str))
         return
     console().print(morning(project, run_id))
-
-
-def policy_check() -> None:
-    """Validate the policy files; nothing else happens."""
-    from nightdesk import policy, settings
-    from nightdesk.cli.common import console
-
-    loaded = policy.load(settings.read().policies)
-    console().print(f"{len(loaded.file_hashes)} policy files are valid (hash {loaded.hash[:12]})")
 
 
 def demo(
