@@ -1,7 +1,8 @@
-"""How people name a record: `123`, `contact:123`, `hubspot:contact:123`, or an email address."""
+"""How people name a record: `123`, `contact:123`, `hubspot:contact:123`, `salesforce:Lead:00Q1`, or an email address."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from nightdesk.errors import NightdeskError
@@ -17,6 +18,9 @@ PLURALS = {
     "note": "notes",
     "task": "tasks",
 }
+# Object types of other CRMs are named as they are there.
+OTHER_CRMS = ("salesforce", "tryton")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SINGULARS = {plural: singular for singular, plural in PLURALS.items() if singular != "account"}
 
 
@@ -38,12 +42,15 @@ def parse_record(text: str) -> RecordName:
     parts = text.strip().split(":")
     if len(parts) == 1 and "@" in text:
         return RecordName(email=text.strip().lower())
+    if len(parts) == 3 and parts[0] in OTHER_CRMS and _ID.fullmatch(parts[1]) and _ID.fullmatch(parts[2]):
+        return RecordName(parts[1], parts[2])
     if len(parts) == 3 and parts[0].isalnum():
         parts = parts[1:]
     kind = parts[0].lower() if len(parts) == 2 else None
-    if len(parts) > 2 or not parts[-1].isalnum() or (kind and kind not in PLURALS and kind not in SINGULARS):
+    if len(parts) > 2 or not _ID.fullmatch(parts[-1]) or (kind and kind not in PLURALS and kind not in SINGULARS):
         raise NightdeskError(
-            f"`{text}` does not name a record", todo="Use 123, contact:123, hubspot:contact:123 or an email address."
+            f"`{text}` does not name a record",
+            todo="Use 123, contact:123, hubspot:contact:123, salesforce:Lead:00Q1 or an email address.",
         )
     return RecordName(PLURALS.get(kind, kind) if kind else None, parts[-1])
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl.records import PLURALS, SINGULARS, parse_record
+from reverse_etl.records import PLURALS, parse_record
 
 _COLUMNS = {
     "property": "property",
@@ -134,5 +134,5 @@ class Selection:
         parameters.append(name.record_id)
         if name.object_type is None:
             return "record_id = ?"
-        parameters.append(name.object_type if name.object_type in SINGULARS else PLURALS.get(name.object_type, ""))
+        parameters.append(name.object_type)
         return "(record_id = ? and object_type = ?)"
