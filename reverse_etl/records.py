@@ -1,4 +1,4 @@
-"""How people name a record: `123`, `contact:123`, `hubspot:contact:123`, `salesforce:Lead:00Q1`, or an email address."""
+"""How people name a record: `123`, `contact:123`, `hubspot:contact:123`, `salesforce:Lead:00Q1`, an email address."""
 
 from __future__ import annotations
 
