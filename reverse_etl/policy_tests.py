@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 Op = dict[str, Value]
 # Combinations tried at most; beyond that, so many drawn from all of them.
 _MOST_COMBINATIONS = 2_000_000
+# Columns whose every value means something to somebody; names of operations and objects are widened all at once.
+_ONE_BY_ONE = frozenset({"risk", "field_class", "conflict_class", "autonomy_level"})
 _SQL_TYPES = {"text": "varchar", "number": "decimal(18, 6)", "boolean": "boolean"}
 
 
@@ -64,8 +66,8 @@ class Failure:
 class Mutant:
     """The rules with one thing broken.
 
-    `any_difference`: whether every difference in a decision or the named rule matters (a rule is lost or decides another
-    thing), or only that something more gets through (a condition that was moved).
+    `any_difference`: whether every difference in a decision or the named rule matters (a rule is lost, or decides
+    something else), or only that something more gets through (a condition was moved).
     """
 
     rule_id: str
@@ -322,8 +324,11 @@ def _loosened(rule: Rule, condition: Condition, known: Sequence[Value]) -> list[
             for value in values
         ]
     test = "in" if matches_listed else "not_in"
+    others = [value for value in known if value not in values]
+    if not others:
+        return []
+    if column not in _ONE_BY_ONE:
+        return [(f"{column} with every other as well", replace(condition, test=test, values=(*values, *others)))]
     return [
-        (f"{column} with {value} as well", replace(condition, test=test, values=(*values, value)))
-        for value in known
-        if value not in values
+        (f"{column} with {value} as well", replace(condition, test=test, values=(*values, value))) for value in others
     ]
