@@ -5,6 +5,9 @@ After every story the whole table of parties is compared with what it was before
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 
 from nightdesk.errors import NightdeskError
+from nightdesk.ledger import connect
 from reverse_etl import audit, setup
 from reverse_etl.plan import load
 from reverse_etl.rollback import plan_rollback
@@ -29,6 +33,8 @@ from tests.tryton_kit import (
     party_row,
     tryton_desk,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -307,3 +313,37 @@ def test_what_a_plan_says_is_what_tryton_gets(room: TrytonDesk, wire: Wire) -> N
         for name in entry["target"].split(",")
     }
     assert logged == {(f"party.party,{op['record_id']}", op["property"]) for op in planned}
+
+
+CHILD = """
+import os, signal, sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from reverse_etl.apply import apply
+from tests.reverse_kit import ManualTime, project_policy
+from tests.tryton_kit import Tryton, Wire
+url, ledger, now = sys.argv[1:]
+wire = Wire()
+wire.after_write = lambda: os.kill(os.getpid(), signal.SIGKILL)
+adapter = Tryton(url, Path(), None, Path()).adapter(transport=wire)
+apply(Path(ledger), None, adapter, project_policy(), "Dana", False, ManualTime(datetime.fromisoformat(now)))
+"""
+
+
+def test_killed_after_tryton_wrote_and_before_anybody_knew(room: TrytonDesk, wire: Wire) -> None:
+    one, two = room.server.create("One", "Two")
+    before = room.server.rows()
+    room.plan([party_row(one, SCORE, "1"), party_row(two, TIER, "B")])
+    room.approve()
+    room.ledger.close()
+    arguments = [room.server.url, str(room.folder / "ledger.duckdb"), room.clock.now.isoformat()]
+    child = subprocess.run([sys.executable, "-c", CHILD, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    written = room.server.rows()
+    assert changed(before, written) == fields(one, SCORE) | fields(two, TIER)
+    room.ledger = connect(room.folder / "ledger.duckdb")
+    room.clock.sleep(120)  # the dead one's lease has to end
+    report = room.apply()
+    assert (report.resumed, report.counts, wire.writes) == (True, {"applied": 2}, 0)
+    assert room.server.rows() == written
+    assert {message for _, _, message in room.results().values()} == {"found written after an interruption"}
