@@ -1,11 +1,32 @@
-{#- Where a person reads the record: `/records/emails/123`. -#}
-{% macro record_url(record_id) -%}
-    '/records/'
-    || case split_part({{ record_id }}, ':', 2)
-        when 'company' then 'companies'
-        else split_part({{ record_id }}, ':', 2) || 's'
-    end
-    || '/' || split_part({{ record_id }}, ':', 3)
+{#-
+  Where a person reads the record, by the pattern that policy gives for its CRM (policies/delivery.yml: record_url):
+  `/records/emails/123` unless policy says otherwise.
+-#}
+{% macro record_url(record_id, pattern="cast(null as varchar)") -%}
+    {%- set type = "split_part(" ~ record_id ~ ", ':', 2)" -%}
+    replace(
+        replace(
+            replace(
+                coalesce({{ pattern }}, '/records/{objects}/{id}'),
+                '{objects}',
+                case {{ type }} when 'company' then 'companies' else {{ type }} || 's' end
+            ),
+            '{type_id}',
+            case {{ type }}
+                when 'contact' then '0-1'
+                when 'company' then '0-2'
+                when 'deal' then '0-3'
+                when 'task' then '0-27'
+                when 'note' then '0-46'
+                when 'meeting' then '0-47'
+                when 'call' then '0-48'
+                when 'email' then '0-49'
+                else {{ type }}
+            end
+        ),
+        '{id}',
+        split_part({{ record_id }}, ':', 3)
+    )
 {%- endmacro %}
 
 {#- One citation on one line: `"quote" — 2026-08-03 email /records/emails/123`. -#}

@@ -143,7 +143,7 @@ def row(
 
 
 def warehouse(path: Path, rows: Sequence[dict[str, Any]], *, source: int = 100) -> Path:
-    """A warehouse with the three sync models and a `contacts` table of `source` rows."""
+    """A warehouse with the sync models and a `contacts` table of `source` rows."""
     path.unlink(missing_ok=True)
     kinds = {
         "confidence": pa.float64(),
@@ -160,7 +160,7 @@ def warehouse(path: Path, rows: Sequence[dict[str, Any]], *, source: int = 100) 
     )
     con.execute("create table marts.accounts as select contact_id as account_id from marts.contacts")
     con.execute("create table marts.meetings as select contact_id as meeting_id from marts.contacts")
-    for object_type in ("contacts", "companies", "meetings"):
+    for object_type in ("contacts", "companies", "meetings", "tasks", "notes"):
         mine = [entry for entry in rows if entry["object_type"] == object_type]
         con.register(
             "incoming", pa.table({n: pa.array([entry[n] for entry in mine], kinds.get(n, pa.string())) for n in names})

@@ -46,6 +46,7 @@ class Recommendation(_Closed):
         operation: Whose autonomy decides whether the task may be proposed.
         due_business_days: Working days until the task is due; 0 is today.
         within_days: How old the signal may be.
+        quiet_days: Days without a word of ours to the account; only with `win_back_fired`.
     """
 
     rule: Word
@@ -58,6 +59,7 @@ class Recommendation(_Closed):
     type: Literal["EMAIL", "CALL", "OTHER"]
     due_business_days: int = Field(ge=0, le=30)
     within_days: int = Field(ge=0, le=730)
+    quiet_days: int | None = Field(default=None, ge=1, le=365)
 
     @model_validator(mode="after")
     def texts_say_what_the_signal_knows(self) -> Recommendation:
@@ -69,6 +71,12 @@ class Recommendation(_Closed):
     def classes_go_with_replies(self) -> Recommendation:
         if (self.when == "reply_unanswered") != bool(self.classes):
             raise ValueError(f"`classes` goes with `when: reply_unanswered`, and only with it (`{self.rule}`)")
+        return self
+
+    @model_validator(mode="after")
+    def quiet_goes_with_win_backs(self) -> Recommendation:
+        if (self.when == "win_back_fired") != (self.quiet_days is not None):
+            raise ValueError(f"`quiet_days` goes with `when: win_back_fired`, and only with it (`{self.rule}`)")
         return self
 
 

@@ -56,7 +56,7 @@ def test_a_model_says_its_grain_its_columns_and_its_key(name: str) -> None:
         assert all(column["data_type"] for column in model["columns"])
     else:
         keys = [test["primary_key"]["arguments"]["columns"] for test in model.get("data_tests", ())]
-    if name != "stg_policy__numbers":  # one row by construction: an aggregate without groups
+    if name not in ("stg_policy__numbers", "stg_policy__delivery"):  # one row by construction: an aggregate without groups
         assert len(keys) == 1
         assert set(keys[0]) <= {column["name"] for column in model["columns"]}
 
@@ -122,6 +122,10 @@ def test_every_mapped_field_is_a_published_column() -> None:
     marts = {"contacts": "contacts_enriched", "companies": "accounts_enriched", "meetings": "meetings_enriched"}
     desired = FILES["int_desired_values"].read_text(encoding="utf-8")
     for object_type, mapped in fields.items():
+        if object_type in ("tasks", "notes"):  # records of ours: made of several things, not of one mart's columns
+            made = FILES[f"sync_hubspot__{object_type}"].read_text(encoding="utf-8")
+            assert all(f"'{item['property']}'" in made for item in mapped), object_type
+            continue
         columns = {column["name"] for column in DOCUMENTED[marts[object_type]]["columns"]}
         for item in mapped:
             assert item["field"] in columns

@@ -1,4 +1,4 @@
--- One row per live note. The text is in documents.
+-- One row per live note that somebody wrote; our own are left out. The text is in documents.
 with
 
 notes as (
@@ -20,6 +20,18 @@ deletions as (
 
 ),
 
+-- What Nightdesk put there itself is nobody's word: it must not come back as evidence.
+own_records as (
+
+    select source_record_id
+    from {{ ref('stg_hubspot__namespaced_values') }}
+    where
+        object_type = 'notes'
+        and property = 'nightdesk_op_key'
+        and crm_value <> ''
+
+),
+
 final as (
 
     select
@@ -31,7 +43,9 @@ final as (
     from notes
     left join deletions
         on notes.note_id = deletions.record_id
-    where deletions.record_id is null
+    left join own_records
+        on notes.source_record_id = own_records.source_record_id
+    where deletions.record_id is null and own_records.source_record_id is null
 
 )
 

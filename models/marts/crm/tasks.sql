@@ -1,4 +1,4 @@
--- One row per live task of a seller.
+-- One row per live task of a seller; those that Nightdesk recommended are in recommendations.
 with
 
 tasks as (
@@ -11,6 +11,18 @@ tasks as (
 deletions as (
 
     select record_id from {{ ref('stg_hubspot__deletions') }}
+
+),
+
+-- What Nightdesk put there itself is nobody's word: it must not come back as evidence.
+own_records as (
+
+    select source_record_id
+    from {{ ref('stg_hubspot__namespaced_values') }}
+    where
+        object_type = 'tasks'
+        and property = 'nightdesk_op_key'
+        and crm_value <> ''
 
 ),
 
@@ -30,7 +42,9 @@ final as (
     from tasks
     left join deletions
         on tasks.task_id = deletions.record_id
-    where deletions.record_id is null
+    left join own_records
+        on tasks.source_record_id = own_records.source_record_id
+    where deletions.record_id is null and own_records.source_record_id is null
 
 )
 

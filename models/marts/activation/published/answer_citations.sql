@@ -83,10 +83,13 @@ final as (
         documents.document_date as evidence_date,
         coalesce(documents.document_type, cited.evidence_id) as source_type,
         cited.document_id,
-        {{ record_url('coalesce(cited.document_id, cited.record_id)') }} as url
+        {{ record_url(
+            'coalesce(cited.document_id, cited.record_id)', 'delivery.hubspot_record_url'
+        ) }} as url
     from cited
     left join documents
         on cited.document_id = documents.document_id
+    cross join {{ ref('stg_policy__delivery') }} as delivery
 
 )
 
