@@ -120,6 +120,15 @@ def difference(op: Op) -> Text:
     return text
 
 
+def _in_short(op: Op) -> Text:
+    from rich.text import Text
+
+    text = Text(_shown(op["before_value"], 60), style="red")
+    text.append(" → ", style="none")
+    text.append("(cleared)" if op["desired_value"] is None else plain(op["desired_value"], 80), style="green")
+    return text
+
+
 def _clean(value: object) -> str:
     return " ".join("".join(c if c.isprintable() or c == " " else " " for c in str(value)).split())
 
@@ -132,8 +141,19 @@ def detail(
     *,
     base_url: str = "",
     sources: int = 50,
+    with_diff: bool = True,
 ) -> Text:
-    """One record in full: each change with its difference, who decides, why, every quote with its link, remarks."""
+    """One record in full: each change with its difference, who decides, why, quotes with their links, remarks.
+
+    Args:
+        ops: The record's operations.
+        standings: Where each stands.
+        notes: Remarks by operation.
+        reasons: Rule id to reason.
+        base_url: Put before links that are paths of the CRM.
+        sources: The most quotes shown.
+        with_diff: Whether texts are compared word by word, instead of shown in short.
+    """
     from rich.text import Text
 
     first = ops[0]
@@ -147,7 +167,7 @@ def detail(
         if standing:
             text.append(f"  {standing.words}", style=STYLES.get(standing.state, ""))
         text.append("\n    ")
-        text.append_text(difference(op))
+        text.append_text(difference(op) if with_diff else _in_short(op))
         if op["conflict_class"] == "changed_by_other":
             ours = op["last_written_value"]
             text.append(f"\n    somebody changed it; we had written {_shown(ours, 60)}", style="magenta")
@@ -157,14 +177,17 @@ def detail(
         text.append(
             f"\n    {op['operation']} (L{op['autonomy_level']}, risk {op['risk']}{confidence}); {told}", style="dim"
         )
-        for remark in notes.get(str(op["op_id"]), ()):
+        for remark in (*notes.get(str(op["op_id"]), ()), *(notes.get(standing.approval_id, ()) if standing else ())):
             text.append(f"\n    remark of {plain(remark.author, 40)}: {plain(remark.body, 400)}", style="yellow")
     for why in dict.fromkeys(plain(op["reason"] or "", 600) for op in ops):
         if why:
             text.append(f"\n\n  why: {why}")
-    for line in _quotes(ops, base_url)[:sources]:
+    quotes = _quotes(ops, base_url)
+    for line in quotes[:sources]:
         text.append("\n  ")
         text.append_text(line)
+    if len(quotes) > sources:
+        text.append(f"\n  and {len(quotes) - sources} more sources (--evidence)", style="dim")
     return text
 
 

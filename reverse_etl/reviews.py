@@ -39,6 +39,7 @@ class Standing:
     last_by: str = ""
     role: str = ""
     via: str = ""
+    approval_id: str = ""
 
     @property
     def words(self) -> str:
@@ -105,7 +106,7 @@ def standings(con: duckdb.DuckDBPyConnection, plan_id: str, policy: Policy, cloc
     ):
         needed = int(row["approvers"] or 1)
         names = people.get(row["op_id"], ())
-        last = (str(row["approver"] or ""), str(row["role"] or ""), str(row["via"] or ""))
+        last = tuple(str(row[name] or "") for name in ("approver", "role", "via", "approval_id"))
         state: State
         if row["decision"] != "require_approval":
             state = "auto" if row["decision"] == "auto" else "denied"

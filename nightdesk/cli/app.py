@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from nightdesk.cli import autonomy, erase, night, policy, sandbox, write_back
+from nightdesk.cli import autonomy, erase, night, policy, review, sandbox, write_back
 from nightdesk.errors import NightdeskError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 night.register(app)
 write_back.register(app)
+review.register(app)
 erase.register(app)
 policy.register(app)
 autonomy.register(app)

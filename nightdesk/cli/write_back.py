@@ -1,4 +1,4 @@
-"""The commands of the write-back: crm setup, plan, review, approve, reject, apply, rollback, audit, why."""
+"""The commands of the write-back: crm setup, plan, apply, rollback, audit, why; what people decide is in review.py."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLAN = typer.Argument(help="A plan, or the beginning of its id; the newest when 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (plan, review, approve, reject, apply, verify, drift, retry, quarantine, rollback, why, lineage):
+    for command in (plan, apply, verify, drift, retry, quarantine, rollback, why, lineage):
         app.command()(command)
     crm = typer.Typer(help="The CRM itself: the properties Nightdesk writes to.", no_args_is_help=True)
     crm.command(name="setup")(crm_setup)
@@ -93,93 +93,6 @@ def plan(
     else:
         out.print(view.summary(made, reasons=view.rule_reasons(project.policy)))
     raise typer.Exit(made.exit_code)
-
-
-def review(
-    plan_id: Annotated[str | None, PLAN] = None,
-    select: Annotated[list[str] | None, SELECT] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Records shown.")] = 6,
-    output: Annotated[str, OUTPUT] = "text",
-) -> None:
-    """Read a plan: old value, new value, reason, evidence, who may approve. Changes nothing."""
-    from nightdesk.cli.common import console, prepared
-    from reverse_etl import view
-    from reverse_etl.plan import load
-
-    project = prepared()
-    found = load(project.settings.ledger, plan_id)
-    chosen = _selection(select)
-    if output == "json":
-        print(json.dumps(view.as_json(found, chosen), indent=2, default=str))
-        return
-    console().print(view.terminal(found, chosen, limit=limit, reasons=view.rule_reasons(project.policy)))
-
-
-def approve(
-    plan_id: Annotated[str | None, PLAN] = None,
-    select: Annotated[list[str] | None, SELECT] = None,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Every change of the plan that waits for approval.")
-    ] = False,
-    as_: Annotated[
-        str, typer.Option("--as", help="Who approves; NIGHTDESK_ACTOR or your user name when left out.")
-    ] = "",
-    role: Annotated[str, typer.Option(help="In which role; policies/write_rules.yml lists the roles.")] = "revops",
-    note: Annotated[str | None, typer.Option(help="Why.")] = None,
-    accept_guard: Annotated[
-        list[str] | None, typer.Option("--accept-guard", help="A guard that tripped and is fine.")
-    ] = None,
-) -> None:
-    """Approve changes; bound to the plan as it was reviewed. Say which (--select) or --all."""
-    from nightdesk.cli.common import console, prepared
-    from nightdesk.clock import system_clock
-    from reverse_etl import approve as approving
-
-    project = prepared()
-    report = approving.approve(
-        project.settings.ledger,
-        plan_id,
-        _chosen(select, everything),
-        as_ or project.settings.actor,
-        role,
-        project.policy,
-        system_clock,
-        note=note,
-        accept_guards=accept_guard or (),
-    )
-    console().print(
-        f"Approved {report.operation_count:,} changes of plan {report.plan_id}, valid until "
-        f"{report.expires_at:%Y-%m-%d %H:%M} UTC; {report.still_waiting:,} still wait. Next: nightdesk apply"
-    )
-
-
-def reject(
-    plan_id: Annotated[str | None, PLAN] = None,
-    select: Annotated[list[str] | None, SELECT] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every change of the plan.")] = False,
-    as_: Annotated[
-        str, typer.Option("--as", help="Who rejects; NIGHTDESK_ACTOR or your user name when left out.")
-    ] = "",
-    role: Annotated[str, typer.Option(help="In which role.")] = "revops",
-    note: Annotated[str | None, typer.Option(help="Why.")] = None,
-) -> None:
-    """Reject changes; takes back an earlier approval of them."""
-    from nightdesk.cli.common import console, prepared
-    from nightdesk.clock import system_clock
-    from reverse_etl import approve as approving
-
-    project = prepared()
-    report = approving.reject(
-        project.settings.ledger,
-        plan_id,
-        _chosen(select, everything),
-        as_ or project.settings.actor,
-        role,
-        project.policy,
-        system_clock,
-        note=note,
-    )
-    console().print(f"Rejected {report.operation_count:,} changes of plan {report.plan_id}")
 
 
 def apply(
