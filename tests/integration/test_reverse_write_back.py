@@ -482,19 +482,29 @@ def test_verify_says_what_still_holds_and_who_changed_the_rest(room: Desk) -> No
 def test_crm_setup_shows_then_creates_then_has_nothing_to_do(tmp_path: Path) -> None:
     with desk(tmp_path, prepared=False) as room:
         wanted = setup.difference(room.adapter, room.policy)
-        mapped = [(o, item.property) for o, items in room.policy.field_mapping.fields.items() for item in items]
-        assert [(o, spec.name) for o, spec in wanted.properties] == mapped
-        assert (len(wanted.groups), wanted.exit_code) == (3, 2)
-        assert room.requests("%") == 9  # it only read
+        mapping = room.policy.field_mapping
+        types = dict.fromkeys((*mapping.fields, *mapping.asked))
+        all_wanted = [
+            (o, item.property)
+            for o in types
+            for item in (*mapping.fields.get(o, ()), *mapping.asked.get(o, ()))
+            if not item.property.startswith("@")
+        ]
+        keys = [(o, mapping.key_property) for o in types if o in mapping.keyed_types]
+        ours = {(o, name) for o, name in all_wanted if name.startswith(mapping.namespace)}
+        assert {(o, spec.name) for o, spec in wanted.properties} == {*ours, *keys}
+        assert [spec.is_unique for o, spec in wanted.properties if (o, spec.name) in keys] == [True, True]
+        assert (len(wanted.groups), wanted.exit_code) == (len(types), 2)
+        assert room.requests("%") == 3 * len(types)  # it only read
 
         setup.apply(room.adapter, room.policy, ledger=room.ledger, actor="Dana", clock=room.clock)
         after = setup.difference(room.adapter, room.policy)
-        assert (after.is_empty, after.exit_code, after.present) == (True, 0, len(mapped))
+        assert (after.is_empty, after.exit_code, after.present) == (True, 0, len(all_wanted) + len(keys))
         there = room.adapter.describe("contacts").properties
         assert (there[SCORE].crm_type, there[TIER].options) == ("number", ("A", "B", "C", "D"))
         assert there["nightdesk_lead_scored_on"].crm_type == "date" and there[SCORE].group == "nightdesk"
         assert setup.apply(room.adapter, room.policy).is_empty
-        assert room.ledger.execute("select count(*) from schema_snapshots").fetchone() == (3,)
+        assert room.ledger.execute("select count(*) from schema_snapshots").fetchone() == (len(mapping.fields),)
         actions = room.ledger.execute("select action, actor from audit_events").fetchall()
         assert actions == [("crm_setup", "Dana")]
 
