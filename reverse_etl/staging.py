@@ -12,9 +12,9 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl import autonomy
+from reverse_etl import autonomy, canonical_sets
 from reverse_etl.arrow import pyarrow
-from reverse_etl.canonical import InvalidValue, lenient, strict
+from reverse_etl.canonical_sets import Target
 from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
 from reverse_etl.store import find_table
 
@@ -70,7 +70,8 @@ def sync_model(crm: str, object_type: str) -> str:
     return f"sync_{crm}__{object_type.lower().replace('.', '_')}"
 
 
-def _read(con: duckdb.DuckDBPyConnection, warehouse: str, mapping: FieldMapping) -> Any:
+def _relation(con: duckdb.DuckDBPyConnection, warehouse: str, mapping: FieldMapping) -> str:
+    """The sync models of a CRM as one relation, every column of the type the plan needs."""
     parts: list[str] = []
     for object_type in sorted(mapping.fields):
         model = sync_model(mapping.crm, object_type)
@@ -86,12 +87,18 @@ def _read(con: duckdb.DuckDBPyConnection, warehouse: str, mapping: FieldMapping)
             + [f"{name if name in have else 'null'}::{kind} as {name}" for name, kind in OPTIONAL_COLUMNS.items()]
         )
         parts.append(f"select '{object_type}' as object_type, {columns} from {table}")
-    cursor: Any = con.execute(" union all ".join(parts))
-    return cursor.to_arrow_table()
+    return f"""(
+        select proposed.*, coalesce(fields.value_type, 'text') as value_type
+        from ({" union all ".join(parts)}) as proposed
+        left join _sync_fields as fields
+            on proposed.object_type = fields.object_type and proposed.property = fields.property
+    )"""
 
 
 def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, crm: str, as_of: date) -> dict[str, int]:
     """Fill the temporary table `staged` from the sync models of a CRM.
+
+    Everything happens in sets inside DuckDB; only values that are not canonical already come to Python.
 
     Returns:
         How many rows were left out, by reason (equal already, nothing wanted).
@@ -100,51 +107,32 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, c
         NightdeskError: A model is missing, lacks a column, proposes one field twice, or holds evidence that is not
         JSON.
     """
-    pa = pyarrow()
     mapping = policy.mapping(crm)
-    table = _read(con, warehouse, mapping)
-    limit = mapping.max_text_chars
-    known = {(o, item.property): item for o, fields in mapping.fields.items() for item in fields}
-    desired: list[str | None] = []
-    before: list[str | None] = []
-    written: list[str | None] = []
-    errors: list[str | None] = []
-    names = ("object_type", "property", "desired_value", "crm_value", "last_written_value")
-    for object_type, name, want, have, last in zip(*(table[column].to_pylist() for column in names), strict=True):
-        item = known.get((object_type, name))
-        kind = item.type if item else "text"
-        error = None
-        if want is not None and want != "":
-            try:
-                want = strict(kind, want, options=item.options or None if item else None, max_chars=limit)
-            except InvalidValue as problem:
-                error = str(problem)
-        desired.append(want)
-        errors.append(error)
-        before.append(lenient(kind, have))
-        written.append(lenient(kind, last))
-    text = pa.string()
-    staged = table.drop_columns(["desired_value", "crm_value", "last_written_value"])
-    for column, values in (
-        ("desired_value", desired),
-        ("before_value", before),
-        ("last_written_value", written),
-        ("value_error", errors),
-    ):
-        staged = staged.append_column(column, pa.array(values, text))
-    con.register("_sync_rows", staged)
+    known = {
+        (str(object_type), item.property): Target(item.type, item.options or ())
+        for object_type, fields in mapping.fields.items()
+        for item in fields
+    }
     con.register("_sync_fields", _policy_rows(policy, crm, as_of, autonomy.levels(con, policy)))
     try:
-        _check(con, crm)
+        relation = _relation(con, warehouse, mapping)
+        _check(con, crm, relation)
+        canonical_sets.look_up(con, relation, known, mapping.max_text_chars)
+        source, canonical = canonical_sets.joined_sql(relation, "rows")
+        valued = (
+            f"select rows.* replace ({canonical['desired_value']} as desired_value, "
+            f"{canonical['last_written_value']} as last_written_value), {canonical['before_value']} as before_value, "
+            f"{canonical['value_error']} as value_error from {source}"
+        )
         left_out = con.execute(
             "select count(*) filter (coalesce(desired_value, '') = ''), "
             "count(*) filter (coalesce(desired_value, '') <> '' and value_error is null and desired_value = "
-            "before_value) from _sync_rows"
+            f"before_value) from ({valued})"
         ).fetchone() or (0, 0)
-        con.execute(_stage_sql(crm, mapping.keyed_types))
+        con.execute(_stage_sql(crm, mapping.keyed_types, f"({valued})"))
     finally:
-        con.unregister("_sync_rows")
         con.unregister("_sync_fields")
+        canonical_sets.drop(con)
     return {"nothing wanted": int(left_out[0]), "equal already": int(left_out[1])}
 
 
@@ -173,9 +161,9 @@ def _policy_rows(policy: Policy, crm: str, as_of: date, levels: Mapping[tuple[st
     )
 
 
-def _check(con: duckdb.DuckDBPyConnection, crm: str) -> None:
+def _check(con: duckdb.DuckDBPyConnection, crm: str, relation: str) -> None:
     twice = con.execute(
-        "select object_type, record_id, property, count(*) from _sync_rows group by all having count(*) > 1 "
+        f"select object_type, record_id, property, count(*) from {relation} group by all having count(*) > 1 "
         "order by all limit 1"
     ).fetchone()
     if twice:
@@ -185,7 +173,7 @@ def _check(con: duckdb.DuckDBPyConnection, crm: str) -> None:
             todo="One row per record and property: find the duplicate key in the model.",
         )
     broken = con.execute(
-        "select object_type, record_id, property from _sync_rows where record_id is null or property is null "
+        f"select object_type, record_id, property from {relation} where record_id is null or property is null "
         "or not coalesce(json_valid(evidence), true) limit 1"
     ).fetchone()
     if broken:
@@ -195,7 +183,7 @@ def _check(con: duckdb.DuckDBPyConnection, crm: str) -> None:
         )
 
 
-def _stage_sql(crm: str, keyed: frozenset[str]) -> str:
+def _stage_sql(crm: str, keyed: frozenset[str], valued: str) -> str:
     """The statement that makes `staged`.
 
     `fill_empty` fields are for empty fields only. What the mapping does not know, what is quarantined and what the CRM
@@ -246,7 +234,7 @@ with valued as (
         rows.segment,
         rows.subject_id,
         {unread} as is_unread
-    from _sync_rows as rows
+    from {valued} as rows
     left join _sync_fields as fields on rows.object_type = fields.object_type and rows.property = fields.property
     where coalesce(rows.desired_value, '') <> ''
         and (rows.value_error is not null or {unread} or rows.desired_value is distinct from rows.before_value)

@@ -1,0 +1,62 @@
+"""The fast path over whole columns gives what `canonical` gives for every single value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from reverse_etl import canonical_sets
+from reverse_etl.canonical import VALUE_TYPES, InvalidValue, lenient, strict
+from reverse_etl.canonical_sets import Target
+
+OPTIONS = ("A", "B", " C", "")
+MOST = 8
+NASTY = st.sampled_from(
+    ["", " ", "\t", "0", "-0", "+1", "1.", ".5", "007", "1e3", "1E400", "-0.0", "0.10", "1_000", "١٢", "NaN", "-inf"]
+    + ["9" * 18, "9" * 19, "-1.50", "0.000000000001", "0.0000000000001", "1" + "0" * 31, "true", "TRUE", " false"]
+    + ["2026-11-17", "2026-11-17T00:00:00Z", "2026-11-17T05:00:00+01:00", "1763337600000", "2026-13-01", "2026-1-1"]
+    + ["A", " A", "a", "A\n", "\x00", "a\x00b", "a\rb", "a\r\nb", "a\nb", "\u00a0x", "x\u2028", "\ufeffx", "ü", "über"]
+    + ["12345678", "123456789", "äöüäöüäö", "👩‍👩‍👧", "it's", '"', "%s", "\x1fx", "x\x85", "\x7f", "x\x7fy", "~", "!"]
+)
+RAW = st.none() | NASTY | st.text(max_size=12) | st.integers().map(str) | st.decimals(allow_nan=False).map(str)
+ROW = st.tuples(st.sampled_from([*VALUE_TYPES, "unmapped"]), RAW, RAW, RAW)
+
+
+def slow(kind: str, want: str | None, have: str | None, last: str | None) -> tuple[Any, ...]:
+    """One row, value by value."""
+    known, error = kind if kind != "unmapped" else "text", None
+    if want is not None and want != "":
+        try:
+            want = strict(known, want, options=OPTIONS if kind == "enumeration" else None, max_chars=MOST)
+        except InvalidValue as problem:
+            error = str(problem)
+    return want, error, lenient(known, have), lenient(known, last)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.lists(ROW, min_size=1, max_size=30))
+@example([(kind, "x" * MOST, "-0.0", "\x00") for kind in VALUE_TYPES])
+def test_whole_columns_become_what_single_values_become(table: list[tuple[Any, ...]]) -> None:
+    con = duckdb.connect()
+    try:
+        columns = [pa.array([row[place] for row in table], pa.string()) for place in range(4)]
+        names = ["property", "desired_value", "crm_value", "last_written_value"]
+        con.register("given_rows", pa.table({"n": list(range(len(table))), **dict(zip(names, columns, strict=True))}))
+        con.execute(
+            "create temp table sync_rows as select *, 'contacts' as object_type, "
+            "if(property = 'unmapped', 'text', property) as value_type from given_rows"
+        )
+        known = {("contacts", kind): Target(kind, OPTIONS if kind == "enumeration" else ()) for kind in VALUE_TYPES}
+        canonical_sets.look_up(con, "sync_rows", known, MOST)
+        joined, select = canonical_sets.joined_sql("sync_rows", "rows")
+        found = con.execute(
+            f"select {select['desired_value']}, {select['value_error']}, {select['before_value']}, "
+            f"{select['last_written_value']} from {joined} order by rows.n"
+        ).fetchall()
+    finally:
+        con.close()
+    assert found == [slow(*row) for row in table]
