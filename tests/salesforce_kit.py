@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import trustme
 
 from reverse_etl.crms.salesforce import SalesforceAdapter, SalesforceClient
 from sandbox.crm.clock import ManualClock
 from sandbox.salesforce.app import Api, Options
 from sandbox.salesforce.saving import Origin, Saver
-from sandbox.salesforce.server import Direct
 from sandbox.salesforce.store import Store
+from sandbox.virtual import InProcess, VirtualTime
 
 NOW = datetime(2026, 11, 17, 6, 0, tzinfo=UTC)
 TEXT = {"type": "LongTextArea", "length": 32768, "visibleLines": 3}
@@ -39,43 +38,18 @@ FIELDS: dict[str, Mapping[str, Any]] = {
 }
 
 
-class Through(httpx2.BaseTransport):
-    """Hands requests to an org in this thread."""
-
-    def __init__(self, api: Api) -> None:
-        self.direct = Direct(api)
-
-    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        headers = [(n.decode(), v.decode()) for n, v in request.headers.raw]
-        target = request.url.raw_path.decode()
-        try:
-            status, answered, body = self.direct.send(request.method, target, headers, request.read())
-        except ConnectionResetError as error:
-            raise httpx2.ReadError("connection reset", request=request) from error
-        except TimeoutError as error:
-            raise httpx2.ReadTimeout("late", request=request) from error
-        return httpx2.Response(status, headers=[(n.decode(), v.decode()) for n, v in answered], content=body)
-
-    def close(self) -> None:
-        self.direct.close()
-
-
 @dataclass
 class Org:
     """An org, its ids by object, and the clock everything runs on."""
 
     store: Store
     api: Api
-    clock: ManualClock
+    clock: VirtualTime
     ids: dict[str, list[str]]
-    waited: list[float] = field(default_factory=list)
 
-    def sleep(self, seconds: float) -> None:
-        self.waited.append(seconds)
-        self.clock.advance(seconds)
-
-    def now(self) -> float:
-        return self.clock.now().timestamp()
+    @property
+    def waited(self) -> list[float]:
+        return self.clock.waited
 
     @property
     def me(self) -> str:
@@ -138,7 +112,7 @@ def add_fields(store: Store) -> None:
 def org(path: Path, ids: dict[str, Any] | None = None, *, options: Options | None = None, **size: Any) -> Iterator[Org]:
     """A running org without a network; made at `path` unless it is there."""
     made = ids if ids is not None else prepare(path, **size)
-    clock = ManualClock(NOW)
+    clock = VirtualTime(NOW)
     with_store = Store.open(path, clock=clock)
     api = Api(with_store, options or Options())
     try:
@@ -159,6 +133,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 def adapter(org: Org, **options: Any) -> SalesforceAdapter:
     """The real adapter on an org in this thread."""
     client = SalesforceClient(
-        "https://org.test", org.api.options.token, transport=Through(org.api), sleep=org.sleep, now=org.now, **options
-    )
+        "https://org.test", org.api.options.token, transport=InProcess(org.api, org.clock), sleep=org.clock.sleep,
+        now=org.clock.monotonic, **options,
+    )  # fmt: skip
     return SalesforceAdapter(client, "Nightdesk_")

@@ -8,12 +8,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from sandbox.crm.faults import DropConnection
 from sandbox.salesforce import bulk, collections, rows, tooling
 from sandbox.salesforce.call import Call, Reply, State
 from sandbox.salesforce.errors import SalesforceError, malformed, not_found
@@ -66,11 +67,12 @@ class Fault(Protocol):
 
 @dataclass(slots=True)
 class Seen:
-    """A request as faults and the request log look at it."""
+    """A request as faults and the request log look at it; `query` is the decoded part behind the `?`."""
 
     method: str
     path: str
     body: bytes
+    query: str = ""
     fault: list[str] = field(default_factory=list[str])
 
 
@@ -115,7 +117,8 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         body = await request.body()
-        seen = Seen(request.method, request.url.path, body)
+        query = unquote_plus(request.scope["query_string"].decode("latin-1"))
+        seen = Seen(request.method, request.url.path, body, query)
         faults = self.options.faults
         user = self.sessions.user(_token(request))
         response = None if faults is None else await faults.before(seen, self)
@@ -181,10 +184,11 @@ class Api:
         raise not_found()
 
     def _record(self, seen: Seen, response: Response, user: str | None) -> None:
+        status = 0 if isinstance(response, DropConnection) else response.status_code
         self.store.connection.execute(
             "insert into requests (at, method, path, status, user_id, records, fault) values (?, ?, ?, ?, ?, ?, ?)",
-            (self.store.now(), seen.method, seen.path, getattr(response, "logged_status", response.status_code), user,
-             len(records_of(seen.body)), "; ".join(seen.fault)),
+            (self.store.now(), seen.method, seen.path, status, user, ";".join(records_of(seen.body)),
+             "; ".join(seen.fault)),
         )  # fmt: skip
 
 

@@ -52,6 +52,7 @@ class Org:
         duplicate_fields: Object -> field that the org's duplicate rule compares.
         locked: Records somebody else holds: id -> how many more attempts find it locked.
         spelling: Object and field -> how the org spells a value it is given.
+        refused: Records that cannot be saved just now, with what is said then.
     """
 
     rules: list[ValidationRule] = field(default_factory=list["ValidationRule"])
@@ -61,6 +62,7 @@ class Org:
     spelling: dict[tuple[str, str], Callable[[str], str]] = field(
         default_factory=dict[tuple[str, str], Callable[[str], str]]
     )
+    refused: dict[str, SalesforceError] = field(default_factory=dict[str, "SalesforceError"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class Saver:
         elif row.is_deleted:
             raise _deleted()
         self._unlocked(row)
+        if row.id in self._org.refused and self._origin.path != "record page":
+            raise self._org.refused[row.id]
         if object_type == "Lead" and row.values.get("IsConverted"):
             raise SalesforceError("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
         fields = self._may_write(object_type, values, "updateable")

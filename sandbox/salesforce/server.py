@@ -1,8 +1,7 @@
-"""Runs the sandbox org: over TLS in a thread of its own, or in the caller's thread without any network."""
+"""Runs the sandbox org over TLS in a thread of its own; without a network, see `sandbox.virtual.InProcess`."""
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 import time
@@ -11,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nightdesk.errors import NightdeskError
 from sandbox.salesforce.app import Api, Options
@@ -83,53 +82,3 @@ def running(
         listener.close()
         second.close()
         store.close()
-
-
-class Direct:
-    """The org without a network: answers one request after the other in the caller's thread, for tests by the
-    thousand. What a fault does to the connection arrives as `ConnectionResetError`."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-        self._loop = asyncio.new_event_loop()
-
-    def close(self) -> None:
-        """Release the event loop."""
-        self._loop.close()
-
-    def send(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, Any, bytes]:
-        """Answer one request: status, headers and body.
-
-        Raises:
-            ConnectionResetError: The org closed the connection instead.
-        """
-        path, _, query = target.partition("?")
-        from urllib.parse import unquote
-
-        started: dict[str, Any] = {}
-        parts: list[bytes] = []
-        reset: list[bool] = []
-
-        class Transport:
-            def abort(self) -> None:
-                reset.append(True)
-
-        scope = {
-            "type": "http", "method": method, "path": unquote(path), "raw_path": path.encode(), "scheme": "https",
-            "query_string": query.encode(), "headers": [(n.lower().encode(), v.encode()) for n, v in headers],
-            "server": ("127.0.0.1", 443), "client": ("127.0.0.1", 1), "state": {"transport": Transport()},
-        }  # fmt: skip
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                started.update(message)
-            else:
-                parts.append(message.get("body", b""))
-
-        self._loop.run_until_complete(self._api(scope, receive, send))
-        if reset or not started:
-            raise ConnectionResetError("the org closed the connection")
-        return started["status"], started["headers"], b"".join(parts)

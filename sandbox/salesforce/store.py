@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,7 +46,7 @@ create table journal (
 );
 create table requests (
     seq integer primary key, at text not null, method text not null, path text not null, status integer not null,
-    user_id text, records integer not null default 0, fault text not null default ''
+    user_id text, records text not null default '', fault text not null default ''
 );
 """
 _PEOPLE = (("integration", "Nightdesk Integration", "Standard"), ("dana", "Dana Whitfield", "Standard"),
@@ -95,6 +95,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
         self.connection, self.path, self.clock = connection, path, clock
+        self.skew_seconds = 0.0  # how far this org's clock is off
         self._fields: dict[str, dict[str, Field]] = {}
         self._access: dict[tuple[str, str], dict[str, tuple[bool, bool]]] = {}
         self._version = -1
@@ -143,7 +144,7 @@ class Store:
 
     def now(self) -> str:
         """Now, as Salesforce writes instants: whole seconds."""
-        return stamp(self.clock.now())
+        return stamp(self.clock.now() + timedelta(seconds=self.skew_seconds))
 
     def user(self, name: str) -> str:
         """Id of one of the org's users: `integration`, `dana`, `sam`, `flows`."""

@@ -321,7 +321,7 @@ def test_an_expired_session_is_renewed_once(it: Org) -> None:
         asked.append("asked")
         return "second"
 
-    crm = adapter(it, new_token=new_token)
+    crm = adapter(it, renew=new_token)
     crm.describe("Contact")
     del it.api.sessions.users[it.api.options.token]
     assert crm.write("Contact", [write(it.ids["Contact"][0], Score="1")]).popitem()[1].state == "acknowledged"
@@ -336,7 +336,7 @@ def test_an_expired_session_is_renewed_once(it: Org) -> None:
 
 def test_the_share_of_the_quota_that_is_peoples_is_never_used(it: Org) -> None:
     it.api.options.daily_limit, it.api.used = 1_000, 795
-    crm = adapter(it, share_for_people=0.2)
+    crm = adapter(it)
     with pytest.raises(CrmUnavailable, match=r"800 of the CRM's 1,000.*left for people"):
         for _ in range(20):
             crm.describe("Contact")

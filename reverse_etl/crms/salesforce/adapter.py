@@ -133,10 +133,10 @@ class SalesforceAdapter:
         for name in listed:
             if not name.endswith(CUSTOM) and (object_type, name) not in exceptions:
                 raise NotOurProperty(
+                    object_type,
+                    name,
                     f"`{name}` is no custom field of Salesforce and was not written",
-                    where=f"{object_type}.{name}",
                     todo=f"Names of our fields begin with `{self._namespace}` and end in `{CUSTOM}`.",
-                    exit_code=5,
                 )
 
     # reading ----------------------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ class SalesforceAdapter:
     ) -> ReadResult:
         """Read records by id, merged ones under the id asked for; what is missing comes with the reason."""
         if len(ids) > bulk.MAX_ROWS:
-            raise ValueError(f"{len(ids)} ids in one read")
+            raise ValueError(f"{len(ids)} ids in one request")
         wanted = list(dict.fromkeys(ids))
         missing = {one: "not in the CRM (no Salesforce id)" for one in wanted if not is_id(one)}
         long_of = {one: long_id(one) for one in wanted if one not in missing}
@@ -257,9 +257,9 @@ class SalesforceAdapter:
         """Update records. A single one is written on the condition that nobody was faster; several go as a collection,
         more than 200 as a bulk job, neither of which can be made conditional."""
         if len(writes) > bulk.MAX_ROWS:
-            raise ValueError(f"{len(writes)} records in one write")
+            raise ValueError(f"{len(writes)} records in one request")
         if len({w.trace_id for w in writes}) != len(writes) or len({long_id(w.id) for w in writes}) != len(writes):
-            raise ValueError("a record or a trace id is twice in one write")
+            raise ValueError("a record or a trace id is twice in one request")
         for write in writes:
             self._require_ours(object_type, write.values, self._exceptions)
         outcomes = {w.trace_id: _NO_ID for w in writes if not is_id(w.id)}

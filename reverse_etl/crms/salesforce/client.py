@@ -51,9 +51,9 @@ class SalesforceClient(HttpClient[Answer]):
     Args:
         base_url: The org's own address (`https://mycompany.my.salesforce.com`), without a path.
         token: Access token or session id; never logged.
-        new_token: Gets another token when Salesforce says that this one has expired; asked once per request.
+        renew: Gets another token when Salesforce says that this one has expired; asked once per request.
         api_version: Such as `62.0`.
-        share_for_people: Part of the org's daily requests (0 to 1) that is never used.
+        quota: The org's requests of a day; unless given, a fifth of them is left for people.
         requests_per_10s: A speed limit of our own; Salesforce sets none for short requests.
         timeout_seconds: For one answer.
         attempts: How often something that certainly did not happen, or a read, is tried.
@@ -67,9 +67,9 @@ class SalesforceClient(HttpClient[Answer]):
         base_url: str,
         token: str,
         *,
-        new_token: Callable[[], str] | None = None,
+        renew: Callable[[], str] | None = None,
         api_version: str = API_VERSION,
-        share_for_people: float = SHARE_FOR_PEOPLE,
+        quota: DailyQuota | None = None,
         requests_per_10s: int = 100,
         timeout_seconds: float = 60.0,
         attempts: int = 6,
@@ -87,9 +87,9 @@ class SalesforceClient(HttpClient[Answer]):
             verify=verify,
             sleep=sleep,
         )
-        self._token, self._new_token = token, new_token
+        self._token, self._new_token = token, renew
         self._budget = RequestBudget(requests_per_10s, now, sleep)
-        self.quota = DailyQuota(share_for_people)
+        self.quota = quota or DailyQuota(SHARE_FOR_PEOPLE)
         self.data_path = f"/services/data/v{api_version}"
 
     def wait(self, seconds: float) -> None:
