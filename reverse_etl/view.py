@@ -327,6 +327,11 @@ def apply_report(report: ApplyReport, limit: int = 20) -> RenderableType:
         for problem in report.problems:
             field = f"{problem['object_type']} {problem['record_id']} {problem['property']}"
             parts.append(Text(f"  {problem['result']}: {field}: {plain(problem['message'])}"))
+    if report.lowered:
+        parts.append(Text("Lost an autonomy level:", style="bold red"))
+        parts += [
+            Text(f"  {c.name()}: L{c.from_level} -> L{c.to_level}: {plain(c.reason, 300)}") for c in report.lowered
+        ]
     return Group(*parts)
 
 
@@ -341,6 +346,9 @@ def apply_json(report: ApplyReport) -> dict[str, Any]:
         "total": report.total,
         "problems": [dict(p) for p in report.problems],
         "requests": [dict(r) for r in report.requests],
+        "lowered": [
+            {"target": c.name(), "from": c.from_level, "to": c.to_level, "why": c.reason} for c in report.lowered
+        ],
         "seconds": round(report.seconds, 3),
         "exit_code": report.exit_code,
     }
