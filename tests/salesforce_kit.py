@@ -35,6 +35,8 @@ FIELDS: dict[str, Mapping[str, Any]] = {
     "Nightdesk_Lead_Reason__c": TEXT,
     "Nightdesk_Lead_Scored_On__c": {"type": "Date"},
     "Nightdesk_Is_Fit__c": {"type": "Checkbox", "defaultValue": "false"},
+    "Nightdesk_Lead_Evidence__c": TEXT,
+    "Nightdesk_Lead_Seen__c": {"type": "DateTime"},
 }
 
 

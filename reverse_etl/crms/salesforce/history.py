@@ -60,6 +60,9 @@ class History:
             record_id, name = str(entry[f"{object_type}Id"]), str(entry["Field"])
             if record_id in found:
                 value = to_text(entry.get("NewValue")) or ""
+                if not value and name not in found[record_id]:
+                    # Of long texts the history keeps that they changed, not to what; the newest is what is there now.
+                    value = to_text(raw[record_id].get(name)) or ""
                 change = self._change(value, str(entry["CreatedDate"]), "field history", str(entry["CreatedById"]))
                 found[record_id].setdefault(name, []).append(change)
         for record_id, record in raw.items():

@@ -55,13 +55,14 @@ def _size(entry: Mapping[str, Any]) -> str:
 
 
 def to_json(kind: str, wire: str) -> Any:
-    """A wire value as the JSON that a field of this Salesforce type takes; `""` is null.
+    """A wire value as the JSON that a field of this Salesforce type takes; `""` is null, and false for a checkbox, which
+    is never empty.
 
     Raises:
         CannotHold: Not a number, not true or false.
     """
     if wire == "":
-        return None
+        return False if kind == "boolean" else None
     if kind in _NUMBERS:
         return _number(wire)
     if kind == "boolean":
@@ -93,6 +94,8 @@ def to_cell(kind: str, wire: str) -> str | None:
     value = to_json(kind, wire)
     if value is None:
         return NULL_CELL
+    if value is False:
+        return "false"
     if wire.strip() == NULL_CELL or len(wire) > MAX_CELL:
         return None
     return wire
