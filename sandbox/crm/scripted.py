@@ -21,14 +21,14 @@ from sandbox.crm.happenings import WORKFLOW, edit, happen
 from sandbox.crm.limits import DAY_MS, rate_limited
 from sandbox.crm.store import Store
 from sandbox.crm.tokens import Tokens, missing_scope, needed_scope, unknown
-from sandbox.crm.values import normalise_email, normalise_phone
+from sandbox.crm.values import normalise_phone
 
 SUPPORTED = faults.NAMES - {"ambiguous_key", "bulk_job_ends", "field_hidden"}
 _HOW: dict[str, Callable[[str], str]] = {
     "trim": str.strip,
     "squeeze": lambda text: " ".join(text.split()),
     "lower": str.lower,
-    "email": normalise_email,
+    "email": lambda text: text.strip().lower(),
     "phone": normalise_phone,
 }
 

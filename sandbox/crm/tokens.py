@@ -61,7 +61,8 @@ class Tokens:
     def expire(self, now: int, renewed: str | None = None) -> None:
         """End every token now; `renewed` is one that works from here on, with the rights of the first."""
         scopes = self._tokens[0].scopes if self._tokens else None
-        ended = [t if t.expires_at else replace(t, expires_at=from_ms(now)) for t in self._tokens]
+        others = [t for t in self._tokens if t.value != renewed]
+        ended = [t if t.expires_at else replace(t, expires_at=from_ms(now)) for t in others]
         self._tokens = [*ended, *([Token(renewed, None, scopes)] if renewed else [])]
 
 
