@@ -71,11 +71,11 @@ def row_hash(row: Mapping[str, Scalar], columns: Sequence[str] = OP_COLUMNS) -> 
 def row_hash_sql(columns: Sequence[str] = OP_COLUMNS, alias: str = "") -> str:
     """Return the SQL expression that hashes one operation exactly as `row_hash` does."""
     prefix = f"{alias}." if alias else ""
+    # `concat` takes a null for nothing, so that each column is converted to text and copied only once.
     parts = [
-        f"coalesce(strlen({prefix}{column}::varchar)::varchar || ':' || {prefix}{column}::varchar, '~')"
-        for column in columns
+        f"coalesce(strlen({prefix}{column}::varchar) || ':', '~'), {prefix}{column}::varchar" for column in columns
     ]
-    return f"sha256({' || '.join(parts)})"
+    return f"sha256(concat({', '.join(parts)}))"
 
 
 def plan_digest(header: Sequence[Scalar], row_hashes: Iterable[str]) -> str:

@@ -132,12 +132,10 @@ def freshen(con: duckdb.DuckDBPyConnection, adapter: CrmAdapter) -> int:
     insert(con, "fresh_values", columns)
     con.execute(
         f"""
-        create or replace temp table staged as
+        create or replace temp table refreshed as
         with corrected as (
-            select staged.* replace (
-                case when fresh_op_id is null then before_value else fresh_value end as before_value
-            )
-            from staged left join fresh_values on staged.op_id = fresh_values.fresh_op_id
+            select staged.* replace (fresh_value as before_value), op_id as stale_op_id
+            from staged inner join fresh_values on staged.op_id = fresh_values.fresh_op_id
         ),
         classified as (
             select * replace (
@@ -152,6 +150,9 @@ def freshen(con: duckdb.DuckDBPyConnection, adapter: CrmAdapter) -> int:
         select * replace ({row_hash_sql(OP_ID_COLUMNS)} as op_id) from classified
         """
     )
+    con.execute("delete from staged where op_id in (select stale_op_id from refreshed)")
+    con.execute("insert into staged by name select * exclude (stale_op_id) from refreshed")
+    con.execute("drop table refreshed")
     equal = con.execute(
         "delete from staged where value_error is null and desired_value = before_value returning op_id"
     ).fetchall()
