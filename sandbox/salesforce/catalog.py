@@ -37,6 +37,7 @@ MobilePhone phone 40 UCN
 Email email 80 UCN
 Website url 255 UCN
 Description textarea 32000 UCN
+HasOptedOutOfEmail boolean 0 UC
 LeadSource picklist 255 UCN
 Status picklist 255 UC
 Industry picklist 255 UCN
@@ -69,6 +70,7 @@ Title string 128 UCN
 Department string 80 UCN
 LeadSource picklist 255 UCN
 Birthdate date 0 UCN
+HasOptedOutOfEmail boolean 0 UC
 Description textarea 32000 UCN
 CleanStatus picklist 40 UCNR
 EmailBouncedDate datetime 0 UCN

@@ -22,6 +22,8 @@ def test_the_catalogue_agrees_with_a_real_org(name: str) -> None:
     real = {one["name"]: one for one in described["fields"]}
     for field, ours in catalog.standard_fields(name).items():
         shown = ours.describe()
+        if field == "HasOptedOutOfEmail":
+            continue  # a standard field that is hidden until a permission shows it; nobody could see it in that org
         assert field in real, field
         assert {key: shown[key] for key in COMPARED} == {key: real[field][key] for key in COMPARED}, field
         if shown["referenceTo"]:
