@@ -132,6 +132,12 @@ def _night(
             night.rows_moved = {name: int(count) for name, count in numbers.items() if not name.startswith("total_")}
         timed("load", began)
 
+        # Before a newer plan takes the place of the one people were asked about.
+        with run.step("answers") as numbers:
+            for crm in (crms.HUBSPOT, *crms.configured(settings)):
+                for name, count in steps.read_answers(project, clock, crm).items():
+                    numbers[name] = numbers.get(name, 0) + count
+
     from enrich.budget import NightBudget
     from enrich.runner import drain
 

@@ -144,6 +144,22 @@ def keep_opt_outs(project: Project, run_id: str, clock: Clock) -> int:
     return int(added[0][0])
 
 
+def read_answers(project: Project, clock: Clock, crm: str = crms.HUBSPOT) -> dict[str, int]:
+    """Count what people answered inside the CRM since: open questions by what became of them.
+
+    Nothing is asked of a CRM in which no question stands.
+    """
+    from reverse_etl import answers
+
+    with ledger.connect(project.settings.ledger, read_only=True) as connection:
+        asked = connection.execute("select 1 from plans where kind = 'review' and crm = ? limit 1", [crm]).fetchone()
+    if asked is None:
+        return {}
+    with crms.open_crm(project, crm) as adapter:
+        report = answers.read_answers(project.settings.ledger, adapter, project.policy, clock)
+    return {"questions": report.questions, "counted_before": report.known, **report.counts}
+
+
 def make_plan(project: Project, run_id: str, clock: Clock, crm: str = crms.HUBSPOT) -> PlanSummary:
     """Freeze what a CRM should be told, decided by policy."""
     from reverse_etl import plan

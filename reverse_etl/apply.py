@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl import audit, consent, quarantine
+from reverse_etl import audit, autonomy, consent, quarantine
+from reverse_etl.crms.protocol import NotOurProperty
 from reverse_etl.gate import VERDICTS_SQL, Header, accepted_guards, require_guards, require_valid
 from reverse_etl.journal import Earlier, Journal
 from reverse_etl.judge import ApplyOp
@@ -40,7 +41,8 @@ class ApplyReport:
     """What an apply did, or would do.
 
     `counts` are operations per result and add up to the plan's. A dry run counts `would_write` instead of `applied`,
-    and `requests` then holds exactly what would be sent: one entry per record with its values.
+    and `requests` then holds exactly what would be sent: one entry per record with its values. `lowered` are the
+    autonomy levels that were lost over it.
     """
 
     apply_run_id: str
@@ -51,6 +53,7 @@ class ApplyReport:
     problems: tuple[Mapping[str, Any], ...]
     seconds: float
     requests: tuple[Mapping[str, Any], ...] = ()
+    lowered: tuple[autonomy.Change, ...] = ()
 
     @property
     def total(self) -> int:
@@ -102,9 +105,9 @@ def apply(
         ids: New ids.
 
     Raises:
-        NightdeskError: Exit 4 for a plan no longer valid, 3 for brakes nobody accepted, 7 when the CRM went away
-        after a
-            write, 8 when the audit chain is broken, 1 when it cannot be reached or another apply runs.
+        NightdeskError: Exit 4 for a plan no longer valid, or decided at an autonomy level that was lost since; 3 for
+            brakes nobody accepted; 5 for a property that is not ours; 7 when the CRM went away after a write; 8 when
+            the audit chain is broken; 1 when the CRM cannot be reached or another apply runs.
     """
     from datetime import UTC, datetime
 
@@ -113,8 +116,7 @@ def apply(
     with opened(ledger) as con:
         plan_id = resolve(con, plan_id, adapter.crm)
         if dry_run:
-            header = require_valid(con, plan_id, policy, clock, adapter)
-            require_guards(header, accepted_guards(con, header, clock))
+            header = _require_appliable(con, plan_id, policy, clock, adapter)
             said_no = consent.of_now(con, adapter.crm, policy)
             return _dry(con, header, adapter, said_no, actor, clock, run_id or header.run_id, on_progress, ids, started)
         audit.require_whole(con)
@@ -123,8 +125,7 @@ def apply(
             watch = observe or _unobserved
             settle(con, adapter, actor, lease, clock, watch, sleep, except_plan=plan_id)
             try:
-                header = require_valid(con, plan_id, policy, clock, adapter)
-                require_guards(header, accepted_guards(con, header, clock))
+                header = _require_appliable(con, plan_id, policy, clock, adapter)
             except NightdeskError:
                 # What an interrupted run has sent is looked up even if nothing more of it may be written.
                 settle(con, adapter, actor, lease, clock, watch, sleep, except_plan=None)
@@ -133,7 +134,7 @@ def apply(
                 con,
                 header,
                 adapter,
-                consent.of_now(con, adapter.crm, policy),
+                policy,
                 actor,
                 lease,
                 clock,
@@ -148,6 +149,16 @@ def apply(
             lease.release()
         audit.anchor(con, clock)
         return report
+
+
+def _require_appliable(
+    con: duckdb.DuckDBPyConnection, plan_id: str, policy: Policy, clock: Clock, adapter: CrmAdapter
+) -> Header:
+    header = require_valid(con, plan_id, policy, clock, adapter)
+    require_guards(header, accepted_guards(con, header, clock))
+    if header.kind == "sync":
+        autonomy.require_levels(con, plan_id, policy)
+    return header
 
 
 def _unobserved(label: str, count: int) -> None:
@@ -268,7 +279,7 @@ def _execute(
     con: duckdb.DuckDBPyConnection,
     header: Header,
     adapter: CrmAdapter,
-    said_no: consent.Consent,
+    policy: Policy,
     actor: str,
     lease: Lease,
     clock: Clock,
@@ -301,7 +312,13 @@ def _execute(
         _start(con, header, run, run_id, actor, lease, clock, subject)
         observe("started", header.operation_count)
     ops = _operations(con, header, run, clock, journal.load())
-    Writer(adapter, journal, subject, native(con, header.plan_id), sleep, said_no).run(ops, on_progress)
+    said_no = consent.of_now(con, adapter.crm, policy)
+    try:
+        Writer(adapter, journal, subject, native(con, header.plan_id), sleep, said_no).run(ops, on_progress)
+    except NotOurProperty as error:
+        # Refused before any request; who proposed it proposes nothing more until a person lets it again.
+        autonomy.outside_namespace(con, run, error.object_type, error.name, policy, clock, actor)
+        raise
     _end_what_is_not_allowed(con, header, run, clock)
     counts = counts_of(con, run)
     lost = header.operation_count - sum(counts.values())
@@ -314,8 +331,16 @@ def _execute(
         audit.append(con, clock, actor, "apply_finished", run, {**subject, "counts": counts})
         quarantine.refresh(con, clock, actor)
     observe("finished", header.operation_count)
+    lowered = autonomy.after_apply(con, run, policy, clock, actor)
     return ApplyReport(
-        run, header.plan_id, False, bool(unfinished), counts, problems(con, run), time.monotonic() - started
+        run,
+        header.plan_id,
+        False,
+        bool(unfinished),
+        counts,
+        problems(con, run),
+        time.monotonic() - started,
+        lowered=lowered,
     )
 
 

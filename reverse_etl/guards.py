@@ -103,6 +103,7 @@ def measure(
     kind: str,
     source_rows: int | None,
     now: datetime | None = None,
+    crm: str = "hubspot",
 ) -> tuple[GuardReading, ...]:
     """Measure every guard of the policy over the operations in `relation` that may be written (not the denied ones).
 
@@ -112,6 +113,7 @@ def measure(
         policy: The guards and their limits.
         kind: `sync`, `rollback` or `review`; some brakes are only for plans from the warehouse.
         source_rows: Rows of the source; None when they could not be counted.
+        crm: Whose earlier plans the source is compared with.
         now: End of the week that creations are counted in; the newest result in the ledger when None.
     """
     counted = _source_records(con)
@@ -138,7 +140,7 @@ def measure(
                 measured, tripped_below = 1.0, True
             case "min_source_share":
                 rows, tripped_below = source_rows, True
-                measured = _source_share(con, source_rows)
+                measured = _source_share(con, source_rows, crm)
             case "max_score_movement_share":
                 measured = 0.0 if kind != "sync" else _movement(con, relation, policy.guards.score_movement_points)
             case _:
@@ -238,12 +240,14 @@ def _creates_per_owner(con: duckdb.DuckDBPyConnection, relation: str, now: datet
     )
 
 
-def _source_share(con: duckdb.DuckDBPyConnection, source_rows: int | None) -> float | None:
+def _source_share(con: duckdb.DuckDBPyConnection, source_rows: int | None, crm: str) -> float | None:
     """Share against the newest plan whose load was not itself in doubt: two shrunken nights in a row must not pass."""
     if source_rows is None:
         return None
     for (text,) in con.execute(
-        f"select guards::varchar from plans where kind = 'sync' order by {first_event('plans.plan_id')} desc"
+        f"select guards::varchar from plans where kind = 'sync' and crm = ? "
+        f"order by {first_event('plans.plan_id')} desc",
+        [crm],
     ).fetchall():
         for reading in from_json(text):
             if reading.guard == "min_source_share" and not reading.tripped and reading.source_rows:

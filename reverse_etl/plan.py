@@ -210,7 +210,7 @@ def store_plan(
         f"(select * replace (confidence::decimal(6, 4) as confidence, evidence::json as evidence) from ({decided_sql}))"
     )
     now = utc(clock())
-    readings = guards.measure(con, "decided", policy, kind=kind, source_rows=source_rows, now=now)
+    readings = guards.measure(con, "decided", policy, kind=kind, source_rows=source_rows, now=now, crm=crm)
     hashes = (mapping_hash(policy, crm), policy.hash, schema_hash)
     digest = _digest(con, "decided", kind, crm, rolls_back, hashes, readings)
     existing = con.execute(

@@ -212,6 +212,10 @@ class RoutesRecords(Protocol):
 class NotOurProperty(NightdeskError):
     """A write to a property that is neither namespaced nor listed as an exception: refused before any request."""
 
+    def __init__(self, object_type: str, name: str, what: str, *, todo: str) -> None:
+        super().__init__(what, where=f"{object_type}.{name}", todo=todo, exit_code=5)
+        self.object_type, self.name = object_type, name
+
 
 def require_ours(
     namespace: str, exceptions: frozenset[tuple[str, str]], object_type: str, names: Sequence[str]
@@ -224,11 +228,8 @@ def require_ours(
     for name in names:
         if not name.startswith(namespace) and (object_type, name) not in exceptions:
             raise NotOurProperty(
+                object_type,
+                name,
                 f"`{name}` is not one of Nightdesk's properties and was not written",
-                where=f"{object_type}.{name}",
-                todo=(
-                    f"Map to a property that begins with `{namespace}`, or list it under `exceptions` in "
-                    "field_mapping.yml."
-                ),
-                exit_code=5,
+                todo=f"Map to a property that begins with `{namespace}`, or list it under `exceptions` in its mapping.",
             )

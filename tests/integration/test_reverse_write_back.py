@@ -290,7 +290,7 @@ def test_a_newer_plan_replaces_an_older_one(room: Desk) -> None:
     [
         ("scoring", "weights", "weights "),
         ("field_mapping", "Lead score evidence", "Evidence"),
-        ("write_rules", "72", "71"),
+        ("approvals", "72", "71"),
     ],
 )
 def test_a_changed_policy_is_another_plan(room: Desk, tmp_path: Path, stem: str, old: str, new: str) -> None:
