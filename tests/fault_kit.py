@@ -144,6 +144,7 @@ def night(target: Target, folder: Path) -> Iterator[Night]:
     """Open a folder that `prepare` made, or a copy of it."""
     with target.open(folder) as bench, connect(folder / "ledger.duckdb") as ledger:
         ledger.execute("set threads to 1")  # a cell is small: threads only get in each other's way
+        ledger.execute("pragma disable_checkpoint_on_shutdown")
         yield Night(folder, bench, ledger)
 
 
@@ -157,6 +158,7 @@ def prepare(target: Target, folder: Path) -> Path:
     with night(target, folder / "planned") as it:
         it.plan()
         it.approve()
+    (folder / "planned" / "warehouse.duckdb").unlink()
     return folder
 
 
@@ -426,6 +428,7 @@ class HubSpotTarget:
         policy = _contacts_only()
         time, runner = VirtualTime(), FaultRunner(FaultFile(), pause=pause)
         with Store.open(folder / "crm.sqlite", clock=time) as store:
+            store.connection.execute("pragma synchronous = off")
             options = Options(tokens=(Token(self.token), Token(self.renewed)), limits=UNLIMITED, faults=runner)
             adapter = HubSpotAdapter.connect(
                 "http://crm.test", self.token, policy, AS_OF, transport=InProcess(build_app(store, options), time),
