@@ -35,6 +35,8 @@ _MAX_ID = 2**31  # Tryton's ids are 32-bit integers; a larger one ends in an err
 _MAX_HOPS = 10
 _ALWAYS = ("_timestamp", "write_uid", "write_date", "create_uid", "create_date")
 _EVERYTHING = {"active_test": False}  # deactivated records are looked at too, and named for what they are
+_HIDDEN = "not in the CRM, or hidden from our user"
+_STALE = "changed in Tryton since it was read"
 _INSTALL = "Install or update the Tryton module `nightdesk` (docs/tryton.md); fields of Tryton come from modules."
 
 
@@ -172,7 +174,7 @@ class TrytonAdapter:
         for record_id, number in wanted.items():
             row = _survivor(rows, number)
             if row is None:
-                missing[record_id] = "not in the CRM, or hidden from our user"
+                missing[record_id] = _HIDDEN
             elif row.get("active", True) in (0, False):
                 missing[record_id] = "deactivated in the CRM"
             else:
@@ -254,8 +256,9 @@ class TrytonAdapter:
     def write(self, object_type: str, writes: Sequence[RecordWrite]) -> Mapping[str, WriteOutcome]:
         """Update records, each only if it is still the version it was decided on.
 
-        One call holds the whole batch and Tryton does all of it or nothing: a refused one is halved until the bad
-        records stand alone, and the others are written.
+        One call holds the whole batch and Tryton does all of it or nothing. When it refuses, one look tells which
+        records are stale, gone or closed to us, and the others are sent again; a batch that is still refused is halved
+        until the bad values stand alone.
         """
         if len(writes) > _BATCH:
             raise ValueError(f"{len(writes)} records in one request")
@@ -274,8 +277,8 @@ class TrytonAdapter:
         sent = isolate(
             ready,
             lambda item: item[0].trace_id,
-            lambda batch: self._send(object_type, batch),
-            lambda item, error: self._name(object_type, item[0], cast("RequestRefused", error.__cause__)),
+            lambda batch: self._send(object_type, batch, look=len(batch) == len(ready)),
+            lambda item, error: self._reason(object_type, item[0], cast("RequestRefused", error.__cause__)),
         )
         return {**outcomes, **sent}
 
@@ -295,7 +298,7 @@ class TrytonAdapter:
         return values
 
     def _send(
-        self, object_type: str, batch: Sequence[tuple[RecordWrite, dict[str, Any]]]
+        self, object_type: str, batch: Sequence[tuple[RecordWrite, dict[str, Any]]], *, look: bool
     ) -> Mapping[str, WriteOutcome]:
         parameters: list[Any] = []
         for write, values in batch:
@@ -306,10 +309,40 @@ class TrytonAdapter:
                 f"model.{object_type}.write", *parameters, context={"_timestamp": versions}, effect="write"
             )
         except RequestRefused as error:
-            raise WholeBatchRejected(error.message) from error
+            named = (
+                self._evident(object_type, batch) if len(batch) > 1 and (look or error.category == CONCURRENCY) else {}
+            )
+            if not named:
+                raise WholeBatchRejected(error.message) from error
+            rest = [item for item in batch if item[0].trace_id not in named]
+            return {**named, **(self._send(object_type, rest, look=False) if rest else {})}
         except OutcomeUnknown as error:
             return {write.trace_id: WriteOutcome("unknown", str(error)) for write, _ in batch}
         return {write.trace_id: WriteOutcome("acknowledged") for write, _ in batch}
+
+    def _evident(
+        self, object_type: str, batch: Sequence[tuple[RecordWrite, dict[str, Any]]]
+    ) -> dict[str, WriteOutcome]:
+        """Those of a refused batch whose reason can be seen without sending them again, by trace id."""
+        try:
+            there = self._states(object_type, [int(write.id) for write, _ in batch])
+        except NightdeskError:
+            return {}  # halving finds them one by one
+        named = {write.trace_id: _state(there.get(int(write.id)), write.version) for write, _ in batch}
+        return {trace: outcome for trace, outcome in named.items() if outcome is not None}
+
+    def _states(self, object_type: str, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """What decides whether records can be written now, and their names; those that are gone are left out."""
+        names = ["_timestamp", "_write", "rec_name", *(["active"] if "active" in self._known(object_type) else [])]
+        rows = self._search(object_type, [["id", "in", list(numbers)]], None, None, names, _EVERYTHING)
+        return {int(row["id"]): row for row in rows}
+
+    def _reason(self, object_type: str, write: RecordWrite, error: RequestRefused) -> WriteOutcome:
+        """Name the refusal of one record; that it was refused stays true even if nobody can look why any more."""
+        try:
+            return self._name(object_type, write, error)
+        except NightdeskError as problem:
+            return _refused("other", f"refused by Tryton; why could not be looked up: {problem.what}")
 
     def _name(self, object_type: str, write: RecordWrite, error: RequestRefused) -> WriteOutcome:
         """Say why Tryton refused one record.
@@ -318,7 +351,7 @@ class TrytonAdapter:
         our user write it, is the record there, may they write that one. What is left is the value.
         """
         if error.category == CONCURRENCY:
-            return _refused("stale", "changed in Tryton since it was read")
+            return _refused("stale", _STALE)
         fields = self._describe(object_type)
         for name in write.values:
             if name not in fields:
@@ -328,15 +361,11 @@ class TrytonAdapter:
         for name in write.values:
             if fields[name].get("readonly"):
                 return _refused("no_right", f"our user may not write `{name}`")
-        names = ["_write", "rec_name", *(["active"] if "active" in fields else [])]
-        there = self._search(object_type, [["id", "=", int(write.id)]], 1, None, names, _EVERYTHING)
-        if not there:
-            return _refused("gone", "not in the CRM, or hidden from our user")
-        if not there[0]["_write"]:
-            return _refused("no_right", "our user may not write this record (a rule of Tryton)")
-        if there[0].get("active", True) in (0, False):
-            return _refused("gone", "deactivated in the CRM")
-        said = _without(error.message, [*write.values.values(), str(there[0].get("rec_name") or "")])
+        there = self._states(object_type, [int(write.id)]).get(int(write.id))
+        evident = _state(there, write.version)
+        if there is None or evident is not None:
+            return evident or _refused("gone", _HIDDEN)
+        said = _without(error.message, [*write.values.values(), str(there.get("rec_name") or "")])
         if error.category == USER_WARNING:
             return _refused("other", f"Tryton wants a person to confirm: {said}")
         return _refused("bad_value" if error.category == USER_ERROR else "other", f"Tryton says: {said}")
@@ -344,6 +373,19 @@ class TrytonAdapter:
 
 def _refused(refusal: Refusal, message: str) -> WriteOutcome:
     return WriteOutcome("rejected", message[:500], refusal)
+
+
+def _state(row: Mapping[str, Any] | None, version: str | None) -> WriteOutcome | None:
+    """Why a record in this state cannot be written, or None."""
+    if row is None:
+        return _refused("gone", _HIDDEN)
+    if not row["_write"]:
+        return _refused("no_right", "our user may not write this record (a rule of Tryton)")
+    if row.get("active", True) in (0, False):
+        return _refused("gone", "deactivated in the CRM")
+    if version is not None and row["_timestamp"] != version:
+        return _refused("stale", _STALE)
+    return None
 
 
 def _without(message: str, values: Iterable[str]) -> str:
@@ -356,8 +398,9 @@ def _without(message: str, values: Iterable[str]) -> str:
 
 def _number(record_id: str) -> int | None:
     """The number a record id stands for; None when Tryton can have no such record."""
-    plain = record_id.isascii() and record_id.isdecimal() and str(int(record_id)) == record_id
-    return int(record_id) if plain and 0 < int(record_id) < _MAX_ID else None
+    if not (record_id.isascii() and record_id.isdecimal() and len(record_id) <= 10 and record_id[0] != "0"):
+        return None
+    return int(record_id) if int(record_id) < _MAX_ID else None
 
 
 def _survivor(rows: Mapping[int, dict[str, Any]], number: int) -> dict[str, Any] | None:
