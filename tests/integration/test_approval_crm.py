@@ -21,7 +21,7 @@ SCORE, TIER = "nightdesk_lead_score", "nightdesk_lead_tier"
 
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Desk]:
-    with desk(tmp_path, policy=people(tmp_path / "p"), contacts=4, companies=1) as made:
+    with desk(tmp_path, policy=people(), contacts=4, companies=1) as made:
         yield made
 
 
@@ -182,7 +182,7 @@ def test_a_question_whose_changes_were_swapped_in_the_ledger_is_not_answered(roo
 
 
 def test_two_people_answer_where_two_are_needed(tmp_path: Path) -> None:
-    with desk(tmp_path, policy=people(tmp_path / "p", EVERYTHING)) as room:
+    with desk(tmp_path, policy=people(EVERYTHING)) as room:
         plan_id = night(room)
         asked(room, "record:contact:1")
         assert "Two people must approve" in (room.value(1, QUESTION) or "")

@@ -21,7 +21,7 @@ SCORE, TIER, REASON = "nightdesk_lead_score", "nightdesk_lead_tier", "nightdesk_
 
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Desk]:
-    with desk(tmp_path, policy=people(tmp_path / "p")) as made:
+    with desk(tmp_path, policy=people()) as made:
         made.plan(
             [
                 *(row(n, SCORE, "61") for n in (1, 2)),
