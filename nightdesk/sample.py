@@ -14,8 +14,12 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nightdesk.errors import NightdeskError
+
+if TYPE_CHECKING:
+    from sandbox.crm.faults import Fault
 
 TODAY = date(2026, 11, 17)  # a Tuesday; the sample company's fixed today
 TOKEN = "sandbox-token"
@@ -60,8 +64,15 @@ def _live_records(store: Path) -> dict[str, int]:
         )
 
 
-def serve_forever(folder: Path, *, port: int, requests_per_10s: int, on_start: Callable[[str], None]) -> None:
-    """Serve the sandbox CRM in this process until it is told to stop.
+def serve_forever(
+    folder: Path,
+    *,
+    port: int,
+    requests_per_10s: int,
+    on_start: Callable[[str], None],
+    faults: Fault | None = None,
+) -> None:
+    """Serve the sandbox CRM in this process until it is told to stop; `faults` go wrong meanwhile.
 
     Raises:
         NightdeskError: There is no sample company, or the port is taken.
@@ -80,7 +91,9 @@ def serve_forever(folder: Path, *, port: int, requests_per_10s: int, on_start: C
             where=f"127.0.0.1:{port}",
             todo="A sandbox may be running already; otherwise choose another with --port.",
         )
-    server.serve(store, port=port, token=TOKEN, limits=replace(LIVE, burst=requests_per_10s), on_start=on_start)
+    server.serve(
+        store, port=port, token=TOKEN, limits=replace(LIVE, burst=requests_per_10s), faults=faults, on_start=on_start
+    )
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,9 @@ def generate(
 def serve(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 8765,
     requests_per_10s: Annotated[int, typer.Option(min=1, help="The CRM's rate limit.")] = 190,
+    faults: Annotated[
+        Path | None, typer.Option("--faults", help="A file that says what goes wrong on which request.")
+    ] = None,
 ) -> None:
     """Serve the sandbox CRM until Ctrl-C: the API for Nightdesk, record pages for people."""
     from nightdesk import settings
@@ -39,10 +43,21 @@ def serve(
 
     folder = settings.read().sandbox
     out = console()
+    trouble = None
+    if faults is not None:
+        from sandbox.crm.scripted import SUPPORTED, FaultRunner
+        from sandbox.faults import load
+
+        file = load(faults, SUPPORTED)
+        trouble = FaultRunner(file)
+        for number, one in enumerate(file.faults, 1):
+            out.print(f"{number}. {one.says()}", markup=False, highlight=False)
+        out.print(f"What struck a request stands in the table `requests` of {folder / 'crm.sqlite'}, column `fault`.")
     serve_forever(
         folder,
         port=port,
         requests_per_10s=requests_per_10s,
+        faults=trouble,
         on_start=lambda url: out.print(f"The sandbox CRM is at {url}/ (record pages) and {url}/crm/v3 (API)"),
     )
 
