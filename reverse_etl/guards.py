@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
 from nightdesk.policy.caps import OWNER_PROPERTIES
+from nightdesk.policy.models import KEYED_TYPES
 from reverse_etl.crms.protocol import PRESENT, RECORD
 from reverse_etl.store import find_table, first_event, utc
 
@@ -32,6 +33,8 @@ SOURCES_OF: dict[str, tuple[str, ...]] = {
     "Opportunity": ("deals",),
     "party.party": ("contacts", "accounts"),
 }
+# Types of which only records of ours are ever written: a share of the source's records says nothing of them.
+_OURS = frozenset(name for names in KEYED_TYPES.values() for name in names)
 _WEEK = timedelta(days=7)
 _COUNTED = "_guards_source_records"
 
@@ -180,6 +183,8 @@ def _records_share(con: duckdb.DuckDBPyConnection, relation: str, counted: dict[
         group by object_type
         """
     ).fetchall():
+        if str(object_type) in _OURS:
+            continue
         sources = SOURCES_OF.get(str(object_type), ())
         if not sources or any(source not in counted for source in sources):
             return None
