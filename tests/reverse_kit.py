@@ -138,6 +138,8 @@ def row(
         "evidence_count": 1,
         "is_stale": False,
         "is_suppressed": False,
+        "segment": None,
+        "subject_id": None,
         **more,
     }
 

@@ -27,7 +27,8 @@ last_written as (
         max(last_written_value) filter (where property = 'hs_task_subject') as subject,
         max(last_written_value) filter (where property = 'hubspot_owner_id')
             as crm_owner_id,
-        min(last_written_at) as first_written_at
+        min(last_written_at) as first_written_at,
+        max(last_written_at) as last_written_at
     from written
     group by op_key
     having bool_or(property = '@record')
@@ -47,16 +48,26 @@ loaded_keys as (
 
 tasks as (
 
-    select
-        tasks.task_id,
-        tasks.source_record_id,
-        tasks.task_status,
-        tasks.subject,
-        tasks.owner_id,
-        tasks.is_archived or deletions.record_id is not null as is_gone
-    from {{ ref('stg_hubspot__tasks') }} as tasks
-    left join {{ ref('stg_hubspot__deletions') }} as deletions
-        on tasks.task_id = deletions.record_id
+    select * from {{ ref('stg_hubspot__tasks') }}
+
+),
+
+finished_loads as (
+
+    select run_id
+    from {{ ref('stg_ledger__run_events') }}
+    where step = 'load' and event = 'finished'
+
+),
+
+-- Always one row. A load finds new records through an index that lags, so what was written just before it may be missed.
+last_load as (
+
+    select max(started.occurred_at) - interval 15 minute as certain_until
+    from {{ ref('stg_ledger__run_events') }} as started
+    inner join finished_loads
+        on started.run_id = finished_loads.run_id
+    where started.step = 'load' and started.event = 'started'
 
 ),
 
@@ -73,7 +84,12 @@ final as (
         case
             when last_written.record_state is null then 'withdrawn'
             when last_written.delivered_state = 'superseded' then 'superseded'
-            when tasks.is_gone then 'archived'
+            -- A load keeps our key of live records only.
+            when tasks.is_archived then 'archived'
+            when
+                tasks.task_id is null
+                and last_written.last_written_at < last_load.certain_until
+                then 'archived'
             when tasks.task_status = 'COMPLETED' then 'done'
             -- Started, renamed or given to somebody else: a seller has it, and nothing of ours moves it any more.
             when tasks.task_status <> 'NOT_STARTED' then 'in_hand'
@@ -91,6 +107,7 @@ final as (
         on last_written.op_key = loaded_keys.op_key
     left join tasks
         on loaded_keys.source_record_id = tasks.source_record_id
+    cross join last_load
 
 )
 
