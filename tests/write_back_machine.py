@@ -55,7 +55,8 @@ PLACES: list[Place] = [(CONTACTS, one, name) for one in PEOPLE for name in WANTE
 
 _FIELDS = {
     CONTACTS: [
-        (SCORE, "number", "owned", ()), (TIER, "enumeration", "owned", ("A", "B", "C", "D")), (REASON, "text", "owned", ()),
+        (SCORE, "number", "owned", ()), (TIER, "enumeration", "owned", ("A", "B", "C", "D")),
+        (REASON, "text", "owned", ()),
         (ROLE, "enumeration", "protected", ("champion", "user")),
         (REPLY, "enumeration", "fill_empty", ("positive", "question")),
     ],
@@ -64,6 +65,10 @@ _FIELDS = {
         (SUBJECT, "text", "fill_empty", ()),
     ],
 }  # fmt: skip
+_SYNC_NAMES = (
+    "object_type", "record_id", "record_label", "property", "crm_value", "last_written_value", "desired_value",
+    "answer_id", "reason", "confidence", "evidence", "evidence_count", "is_stale", "is_suppressed", "subject_id",
+)  # fmt: skip
 _RULES = [
     {"id": "no_suppressed", "effect": "forbid", "when": {"is_suppressed": True}, "reason": "r"},
     {"id": "no_outside", "effect": "forbid", "when": {"is_namespaced": False}, "reason": "r"},
@@ -168,7 +173,7 @@ class Process:
         self._con.close()
 
 
-@dataclass
+@dataclass(repr=False)
 class Made:
     """A plan as it was when it was made: what is in the ledger later must be the same."""
 
@@ -177,6 +182,9 @@ class Made:
     policy_hash: str
     log_length: int
     approved: dict[str, datetime] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return self.summary.plan_id
 
 
 @dataclass
@@ -276,10 +284,7 @@ class World:
         return found
 
     def _build(self, rows: Sequence[dict[str, Any]]) -> None:
-        names = (
-            "object_type record_id record_label property crm_value last_written_value desired_value answer_id reason "
-            "confidence evidence evidence_count is_stale is_suppressed subject_id"
-        ).split()
+        names = _SYNC_NAMES
         for object_type in _FIELDS:
             table = f"warehouse.marts.sync_hubspot__{object_type}"
             self.con.execute(f"create or replace table {table} ({', '.join(f'{name} varchar' for name in names)})")
@@ -313,7 +318,7 @@ class World:
         return next(reversed(self.plans.values()), None)
 
     def approve(self, made: Made, op_ids: Iterable[str] | None = None, *, verdict: str = "approved") -> bool:
-        """Decide about some operations (all that wait unless named); False when the plan may not be decided any more."""
+        """Decide about some operations (all that wait unless named); False when the plan may no longer be decided."""
         waiting = {op_id for op_id, op in made.ops.items() if op["decision"] == "require_approval"}
         chosen = waiting if op_ids is None else waiting & set(op_ids)
         if not chosen:
@@ -342,7 +347,7 @@ class World:
         self, made: Made, *, dry: bool = False, script: Sequence[str] = (), kill_at: int = 0, second_at: int = 0,
         down_at: int = 0,
     ) -> Applied:  # fmt: skip
-        """One call of apply: killed at its n-th commit, overtaken at its n-th commit, or without a CRM at its n-th read."""
+        """One call of apply: killed or overtaken at its n-th commit, or without a CRM at its n-th read."""
         self.crm.script, self.crm.down_at_read = list(script), down_at
         before = self.crm.requests
         commits = 0
@@ -515,7 +520,7 @@ class World:
                 first.setdefault(place, entry.before)
                 last[place] = entry.after
         for place, before in first.items():
-            if expected.get(place, "") == last[place] and place[0] == CONTACTS and not self.said_no(place[1]):
+            if place[:2] in self.crm.alive and expected.get(place, "") == last[place] and not self.said_no(place[1]):
                 expected[place] = before
         return expected
 
