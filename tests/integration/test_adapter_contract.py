@@ -14,7 +14,62 @@ from reverse_etl.crms.protocol import PropertySpec
 from sandbox.crm.faults import Drop, Script, When
 from tests.adapter_contract import AdapterContract, Kit
 from tests.reverse_kit import Desk, desk
+from tests.shelf import Card, Shelf
+from tests.shelf_adapter import ShelfAdapter
 from tests.tryton_kit import PARTY, Tryton, Wire, tryton
+
+
+class TestWorkedExample(AdapterContract):
+    @pytest.fixture
+    def kit(self) -> Kit:
+        return worked_example()
+
+
+def worked_example() -> Kit:
+    kinds = {"nightdesk_score": "number", "nightdesk_tier": "one of A/B/C", "nightdesk_day": "day", "name": "text"}
+    kinds |= {"nightdesk_why": "text", "nightdesk_note": "text", "nightdesk_tick": "tick"}
+    shelf = Shelf(kinds)
+
+    def create(count: int) -> list[str]:
+        made = [str(len(shelf.cards) + n + 1) for n in range(count)]
+        shelf.cards.update({number: Card() for number in made})
+        return made
+
+    @contextmanager
+    def closed(name: str) -> Iterator[None]:
+        shelf.locked.add(name)
+        yield
+        shelf.locked.clear()
+
+    @contextmanager
+    def lost(done: bool) -> Iterator[None]:
+        shelf.loses = done
+        yield
+
+    return Kit(
+        ShelfAdapter(shelf, "nightdesk_"),
+        "cards",
+        {
+            "number": ["nightdesk_score"],
+            "text": ["nightdesk_why", "nightdesk_note"],
+            "enumeration": ["nightdesk_tier"],
+            "date": ["nightdesk_day"],
+            "boolean": ["nightdesk_tick"],
+        },
+        create=create,
+        edit=lambda record, name, value: shelf.put("sam", record, {name: value}),
+        raw=lambda record, name: shelf.cards[record].fields.get(name),
+        delete=lambda record: shelf.cards.__delitem__(record),
+        writes=lambda: shelf.requests,
+        unknown_id="999999",
+        bad=("nightdesk_tier", "Z"),
+        not_ours="name",
+        values={"enumeration": ["A", "B", "C"]},
+        closed=closed,
+        lost=lost,
+        merge=lambda loser, survivor: setattr(shelf.cards[loser], "moved_to", survivor),
+        has_versions=True,
+    )
 
 
 class TestHubSpot(AdapterContract):
