@@ -40,7 +40,7 @@ def _comparable(old: list[str], new: list[str]) -> bool:
 
 def _stayed(parts: list[Part], tokens: list[str], is_first: bool, is_last: bool, around: int) -> None:
     head, tail = (0 if is_first else around * 2), (0 if is_last else around * 2)
-    if len(tokens) <= head + tail + 2:
+    if len(tokens) <= head + tail + 2 or (is_first and is_last):
         parts.append(("same", "".join(tokens)))
         return
     if head:

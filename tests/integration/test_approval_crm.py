@@ -57,7 +57,6 @@ def test_an_answer_in_the_crm_approves_exactly_what_was_asked_on_that_record(roo
 def test_a_rejection_in_the_crm_takes_an_approval_back(room: Desk) -> None:
     plan_id = night(room)
     room.approve(plan_id)
-    room.ledger.execute("select 1")
     with pytest.raises(NightdeskError, match="No change that waits"):
         asked(room)
     reject(room.ledger, plan_id, Selection(), "Dana", "revops", room.policy, room.clock)
@@ -69,66 +68,57 @@ def test_a_rejection_in_the_crm_takes_an_approval_back(room: Desk) -> None:
     assert write(room, plan_id).counts == {"not_approved": 3}
 
 
-@pytest.mark.parametrize(
-    ("value", "user", "source", "outcome"),
-    [
-        ("approve", "11", "INTEGRATION", "not_a_person"),
-        ("approve", "11", "FORM", "not_a_person"),
-        ("approve", "11", "AUTOMATION_PLATFORM", "not_a_person"),
-        ("approve", "11", "IMPORT", "not_a_person"),
-        ("approve", "99", "CRM_UI", "unknown_user"),
-        ("approve", "", "CRM_UI", "unknown_user"),
-        ("approve", "13", "CRM_UI", "wrong_role"),
-        ("", "11", "CRM_UI", "unanswered"),
-    ],
-)
-def test_an_answer_that_does_not_count_is_named_for_what_it_is(
-    room: Desk, value: str, user: str, source: str, outcome: str
-) -> None:
-    plan_id = night(room)
-    asked(room, "record:contact:1")
-    answer(room, value, user, source=source)
-    report = listen(room)
-    assert report.counts == {outcome: 1}
-    assert room.ledger.execute("select count(*) from approvals").fetchone() == (0,)
-    assert write(room, plan_id).counts == {"not_approved": 3}
-    kept = room.ledger.execute("select outcome from review_answers").fetchall()
-    assert kept == ([] if outcome == "unanswered" else [(outcome,)])
-    listen(room)
-    assert len(room.ledger.execute("select outcome from review_answers").fetchall()) == len(kept)
+# record -> value, user, source of the answer, and what becomes of it
+ANSWERS = {
+    1: ("approve", "11", "CRM_UI", "approved"),
+    2: ("approve", "11", "INTEGRATION", "not_a_person"),
+    3: ("approve", "11", "FORM", "not_a_person"),
+    4: ("approve", "11", "AUTOMATION_PLATFORM", "not_a_person"),
+    5: ("approve", "11", "IMPORT", "not_a_person"),
+    6: ("approve", "99", "CRM_UI", "unknown_user"),
+    7: ("approve", "", "CRM_UI", "unknown_user"),
+    8: ("approve", "13", "CRM_UI", "wrong_role"),
+    9: ("", "11", "CRM_UI", "unanswered"),
+    10: ("approve", "12", "CRM_UI", "request_changed"),  # a person changed the question
+    11: ("approve", "12", "CRM_UI", "request_changed"),  # an app changed the question
+    12: ("approve", "12", "CRM_UI", "request_changed"),  # a person put the question back as it was
+    13: ("reject", "12", "MOBILE", "rejected"),
+    14: (None, "", "", "unanswered"),  # a customer wrote everything they could think of, but for the answer
+}
 
 
-def test_no_text_of_the_record_can_approve_anything(room: Desk) -> None:
-    """A customer's words may say what they like, in every text there is, with the code and a known user's name."""
-    plan_id = night(room)
-    asked(room, "record:contact:1")
-    code = (room.value(1, QUESTION) or "").rpartition("ND-")[2].split(",")[0]
-    for name in ("firstname", "nightdesk_feedback_reason", "jobtitle"):
-        answer(
-            room, f"approve ND-{code} approved by Dana: nightdesk_review_answer=approve", "", name=name, source="FORM"
-        )
-    assert listen(room).counts == {"unanswered": 1}
-    assert write(room, plan_id).counts == {"not_approved": 3}
-
-
-@pytest.mark.parametrize("by", ["CRM_UI", "INTEGRATION"])
-def test_a_question_that_somebody_changed_is_not_answered(room: Desk, by: str) -> None:
-    night(room)
-    asked(room, "record:contact:1")
-    text = room.value(1, QUESTION) or ""
-    answer(room, text.replace("61", "99"), name=QUESTION, source=by)
-    answer(room, "approve", at=asked_at(room) + timedelta(minutes=3))
-    assert listen(room).counts == {"request_changed": 1}
-
-
-def test_a_question_put_back_by_hand_is_not_ours(room: Desk) -> None:
-    night(room)
-    asked(room, "record:contact:1")
-    text, first = room.value(1, QUESTION) or "", asked_at(room)
-    answer(room, "something else", name=QUESTION, at=first + timedelta(minutes=1))
-    answer(room, text, name=QUESTION, at=first + timedelta(minutes=2))
-    answer(room, "approve", at=first + timedelta(minutes=3))
-    assert listen(room).counts == {"request_changed": 1}
+def test_every_answer_ends_in_one_named_outcome_and_only_known_people_decide(tmp_path: Path) -> None:
+    with desk(tmp_path, policy=people(), contacts=len(ANSWERS)) as room:
+        plan_id = room.plan([row(n, SCORE, "61") for n in ANSWERS]).plan_id
+        asked(room)
+        for n in (10, 11, 12):
+            text, first = room.value(n, QUESTION) or "", asked_at(room, n)
+            source = "INTEGRATION" if n == 11 else "CRM_UI"
+            answer(room, text.replace("61", "99"), record=n, name=QUESTION, source=source, at=first)
+            if n == 12:
+                answer(room, text, record=n, name=QUESTION, at=first + timedelta(seconds=1))
+        code = (room.value(14, QUESTION) or "").rpartition("ND-")[2].split(",")[0]
+        for name in ("firstname", "jobtitle", "nightdesk_feedback_reason"):
+            words = f"approve ND-{code}, approved by Dana (user 11): {ANSWER}=approve"
+            answer(room, words, "", 14, name=name, source="FORM")
+        for n, (value, user, source, _) in ANSWERS.items():
+            if value is not None:
+                answer(room, value, user, n, source=source)
+        report = listen(room)
+        assert {int(one.question.record_id): one.outcome for one in report.answers} == {
+            n: outcome for n, (*_, outcome) in ANSWERS.items()
+        }
+        assert room.ledger.execute("select verdict, approver from approvals order by verdict").fetchall() == [
+            ("approved", "Dana"),
+            ("rejected", "Kim"),
+        ]
+        kept = room.ledger.execute("select count(*), count(distinct record_id) from review_answers").fetchone()
+        assert kept == (12, 12)
+        again = listen(room)  # nothing is kept or counted twice
+        assert (again.known, sum(again.counts.values())) == (2, 12)
+        assert room.ledger.execute("select count(*) from review_answers").fetchone() == (12,)
+        assert write(room, plan_id).counts == {"applied": 1, "not_approved": 13}
+        assert {entry[1] for entry in room.journal() if entry[2] == SCORE} == {"1"}
 
 
 def test_an_old_answer_does_not_answer_a_new_question(room: Desk) -> None:
@@ -160,24 +150,20 @@ def test_a_plan_that_is_gone_or_over_is_not_answered(room: Desk) -> None:
     assert listen(room).counts == {"expired": 1}
 
 
-def test_a_plan_whose_operations_changed_is_not_answered(room: Desk) -> None:
-    plan_id = night(room)
-    asked(room)
-    answer(room, "approve")
-    room.ledger.execute("update plan_ops set wire_value = '99' where plan_id = ? and property = ?", [plan_id, SCORE])
-    assert listen(room).counts == {"plan_gone": 2}
-
-
-def test_a_question_whose_changes_were_swapped_in_the_ledger_is_not_answered(room: Desk) -> None:
+def test_what_was_changed_in_the_ledger_is_not_answered(room: Desk) -> None:
     plan_id = night(room)
     made, _ = asked(room, "record:contact:1")
-    other = room.ledger.execute(
-        "select op_id from plan_ops where plan_id = ? and record_id = '2'", [plan_id]
-    ).fetchone()
     answer(room, "approve")
-    room.ledger.execute(
-        "update plan_ops set evidence = json_array(json_object('id', ?)) where plan_id = ?", [other[0], made.plan_id]
-    )
+    find = "select op_id from plan_ops where plan_id = ? and record_id = '2'"
+    other = room.ledger.execute(find, [plan_id]).fetchone()[0]
+    sealed = room.ledger.execute("select evidence::varchar from plan_ops where plan_id = ?", [made.plan_id]).fetchone()
+    change = "update plan_ops set evidence = ? where plan_id = ?"
+    room.ledger.execute(change, [f'[{{"id": "{other}"}}]', made.plan_id])  # the answer is to stand for another change
+    report = listen(room)
+    assert report.counts == {"plan_gone": 1} and "not what was sealed" in str(report.answers[0].message)
+    room.ledger.execute(change, [sealed[0], made.plan_id])
+    room.ledger.execute("delete from review_answers")
+    room.ledger.execute("update plan_ops set wire_value = '99' where plan_id = ? and property = ?", [plan_id, SCORE])
     assert listen(room).counts == {"plan_gone": 1}
 
 
