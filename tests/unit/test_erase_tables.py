@@ -11,8 +11,8 @@ from nightdesk.ledger import connect, migrate
 # Holds texts, values or ids of people; `nightdesk.erasure.ledger_rows` deletes or empties what belongs to one.
 CLEANED = {
     "answers", "approvals", "attempts", "autonomy_changes", "evidence", "facts", "judgements", "op_results", "outcomes",
-    "plan_ops", "policy_lists", "quarantine", "recall_log", "recall_similarity", "rejections", "review_answers", "review_notes",
-    "run_events", "sentences", "suppression", "write_attempts",
+    "plan_ops", "policy_lists", "quarantine", "recall_log", "recall_similarity", "rejections", "review_answers",
+    "review_notes", "run_events", "sentences", "suppression", "write_attempts",
 }  # fmt: skip
 # Hashes, numbers, settings, ids of runs and plans: nothing of a person, or proof that has to stay.
 KEPT = {
