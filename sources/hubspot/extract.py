@@ -333,8 +333,11 @@ class Extraction:
         return [*definitions.present, *definitions.namespaced]
 
     def _history(self, kind: ObjectType) -> list[str]:
-        present = set(self._definitions[kind.name].present)
-        return [name for name in kind.history if name in present]
+        definitions = self._definitions[kind.name]
+        present = set(definitions.present)
+        # Who found us useful, and when: asked for only where a history is asked for anyway, so that no page gets smaller.
+        feedback = [name for name in definitions.namespaced if kind.history and name.endswith("_feedback")]
+        return [*(name for name in kind.history if name in present), *feedback]
 
     # -- the rest ------------------------------------------------------------------------------------------------------
 
