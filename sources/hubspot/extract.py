@@ -335,7 +335,7 @@ class Extraction:
     def _history(self, kind: ObjectType) -> list[str]:
         definitions = self._definitions[kind.name]
         present = set(definitions.present)
-        # Who found us useful, and when: asked for only where a history is asked for anyway, so that no page gets smaller.
+        # Who found us useful, and when: only where a history is asked for anyway, so that no page gets smaller.
         feedback = [name for name in definitions.namespaced if kind.history and name.endswith("_feedback")]
         return [*(name for name in kind.history if name in present), *feedback]
 
