@@ -3,6 +3,7 @@
 * Values that seem to be changed by somebody else: a load finds changes through the CRM's search index, which lags;
   right after an apply the warehouse may still hold the values of before it, and every one of our own writes would look
   like somebody else's.
+* What we have written since the warehouse was built: it knows neither the write nor what the CRM holds since.
 * Everything about CRMs that no load reads, and about records that we create ourselves.
 * Where a record has become one of another type (a converted Salesforce lead), its operations go there.
 
@@ -18,7 +19,7 @@ from reverse_etl.canonical import lenient
 from reverse_etl.crms.protocol import RoutesRecords
 from reverse_etl.digest import OP_ID_COLUMNS, row_hash_sql
 from reverse_etl.staging import CONFLICT_CLASS_SQL
-from reverse_etl.store import insert, rows
+from reverse_etl.store import first_event, insert, rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -97,6 +98,48 @@ def route(con: duckdb.DuckDBPyConnection, adapter: CrmAdapter, mapping: FieldMap
     ).fetchall()
     con.execute("alter table staged drop column is_moved")
     return len(dropped)
+
+
+def know_own_writes(con: duckdb.DuckDBPyConnection, crm: str) -> None:
+    """Take from the ledger what we wrote last where the warehouse does not know it yet, and have those fields read.
+
+    Without it, a plan made right after an apply would propose all of it once more.
+    """
+    con.execute(
+        f"""
+        create or replace temp table own_writes as
+        select plan_ops.object_type, plan_ops.record_id, plan_ops.property,
+            arg_max(
+                struct_pack(v := if(op_results.result = 'altered', op_results.crm_after, plan_ops.desired_value)),
+                struct_pack(run := runs.began, at := op_results.recorded_at)
+            )['v'] as written
+        from op_results
+        inner join (
+            select apply_run_id, plan_id, {first_event("apply_runs.apply_run_id")} as began
+            from apply_runs where not dry_run
+        ) as runs using (apply_run_id)
+        inner join plan_ops on plan_ops.plan_id = runs.plan_id and plan_ops.op_id = op_results.op_id
+        where plan_ops.crm = '{crm}' and op_results.result in ('applied', 'already_there', 'altered')
+        group by all
+        """
+    )
+    con.execute(
+        f"""
+        create or replace temp table staged as
+        with known as (
+            select staged.* replace (
+                own_writes.written as last_written_value,
+                true as is_unread
+            )
+            from staged inner join own_writes using (object_type, record_id, property)
+            where own_writes.written is distinct from staged.last_written_value
+        )
+        select * from staged where op_id not in (select op_id from known)
+        union all by name
+        select * replace ({CONFLICT_CLASS_SQL} as conflict_class) from known
+        """
+    )
+    con.execute("drop table own_writes")
 
 
 def freshen(con: duckdb.DuckDBPyConnection, adapter: CrmAdapter) -> int:

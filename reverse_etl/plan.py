@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nightdesk.errors import NightdeskError
 from reverse_etl import audit, decide, guards, schema
 from reverse_etl.digest import FIRST_SEAL, OP_COLUMNS, SEAL, SEALED_FIRST, plan_digest, row_hash_sql
-from reverse_etl.freshen import freshen, require_read, route
+from reverse_etl.freshen import freshen, know_own_writes, require_read, route
 from reverse_etl.staging import stage_sync
 from reverse_etl.store import Clock, attached_warehouse, first_event, opened, rows, transaction, utc
 
@@ -131,6 +131,7 @@ def make(
             left_out = stage_sync(con, alias, policy, crm, as_of)
             counted = guards.count_source_rows(con, alias)
             source_rows = counted if source_rows is None else source_rows
+        know_own_writes(con, crm)
         if adapter is not None:
             left_out["the record it became has its own"] = route(con, adapter, policy.mapping(crm))
             left_out["equal already"] += freshen(con, adapter)
@@ -260,7 +261,19 @@ def store_plan(
             created_by,
             "plan_created",
             plan_id,
-            header_of(plan_id, kind, digest, count, created_by, now, expires, rolls_back),
+            header_of(
+                plan_id,
+                kind,
+                digest,
+                count,
+                created_by,
+                now,
+                expires,
+                rolls_back,
+                run_id=run_id,
+                as_of=as_of,
+                guards_json=guards.to_json(readings),
+            ),
         )
     audit.anchor(con, clock)
     return _summary(con, plan_id, left_out=left_out)
@@ -275,8 +288,16 @@ def header_of(
     created_at: datetime,
     expires_at: datetime,
     rolls_back: str | None,
+    *,
+    run_id: str,
+    as_of: date,
+    guards_json: str,
 ) -> dict[str, Any]:
-    """What the audit trail keeps of a plan; `apply` compares the stored plan with it."""
+    """What the audit trail keeps of a plan; `apply` compares the stored plan with it.
+
+    The digest seals what the brakes decided; what they had measured, and the rows that later plans are measured
+    against, are kept as they were by the hash here.
+    """
     return {
         "plan_id": plan_id,
         "kind": kind,
@@ -286,6 +307,9 @@ def header_of(
         "created_at": utc(created_at).isoformat(),
         "expires_at": utc(expires_at).isoformat(),
         "rolls_back": rolls_back,
+        "run_id": run_id,
+        "as_of": as_of.isoformat(),
+        "guards": hashlib.sha256(guards_json.encode()).hexdigest(),
     }
 
 

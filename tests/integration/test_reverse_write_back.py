@@ -392,6 +392,16 @@ def test_our_own_writes_that_the_load_has_not_seen_yet_are_not_taken_for_a_perso
     assert again.plan_id == made.plan_id and audit.verify(room.ledger).ok
 
 
+def test_a_plan_right_after_an_apply_is_empty_although_the_warehouse_knows_nothing_of_it(room: Desk) -> None:
+    room.plan(night())
+    room.approve()
+    write(room)
+    again = room.plan(night())  # neither what the CRM holds nor what we wrote has reached the warehouse
+    assert (again.operation_count, again.left_out) == (0, {"equal already": 8})
+    room.edit(2, SCORE, "9")
+    assert room.plan(night()).counts["conflict_class"] == {"changed_by_other": 1}
+
+
 # rollback -------------------------------------------------------------------------------------------------------------
 
 
