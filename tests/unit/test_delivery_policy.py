@@ -106,6 +106,21 @@ def test_sources_are_links_of_the_policys_pattern(record: str, pattern: str | No
     assert evaluate("record_url('v0', 'cast(v1 as varchar)')", record, pattern) == url
 
 
+def test_nothing_falls_due_on_a_weekend_or_a_holiday() -> None:
+    model = (ROOT / "models" / "intermediate" / "int_business_days.sql").read_text(encoding="utf-8")
+    day = "cast('2026-12-23' as date)"
+    sql = jinja2.Environment().from_string(model).render(ref="{}".format, as_of=lambda: day)
+    with duckdb.connect() as con:
+        con.execute(
+            "create table stg_policy__lists as select * from (values ('delivery_holidays', '2026-12-25'), "
+            "('delivery_holidays', '2026-12-28'), ('lifecycle_gated', '2026-12-29')) as given(list_name, item)"
+        )
+        found = con.execute(f"select due_date::varchar from ({sql}) order by business_days_ahead limit 5").fetchall()
+        ahead = con.execute(f"select max(business_days_ahead) from ({sql})").fetchone()
+    assert [row[0] for row in found] == ["2026-12-23", "2026-12-24", "2026-12-29", "2026-12-30", "2026-12-31"]
+    assert ahead is not None and ahead[0] >= 30  # as far as a rule may ask
+
+
 @settings(max_examples=60)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\r")))
 def test_text_survives_its_way_into_rich_text_and_back(text: str) -> None:
