@@ -113,20 +113,26 @@ class Api:
         self.state = State(options.org, bulk_polls=options.bulk_polls)
         self.sessions = Sessions({options.token: store.user("integration")})
         self.used = options.used
+        self._sequence = int(store.connection.execute("select coalesce(max(seq), 0) from requests").fetchone()[0])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         body = await request.body()
         query = unquote_plus(request.scope["query_string"].decode("latin-1"))
         seen = Seen(request.method, request.url.path, body, query)
+        self._sequence += 1
+        sequence, received_at = self._sequence, self.store.now()  # the log is in the order of arrival
         faults = self.options.faults
         user = self.sessions.user(_token(request))
         response = None if faults is None else await faults.before(seen, self)
+        refused: list[str] = []
         if response is None:
-            response = self.answer(request, body, user)
+            response = answered = self.answer(request, body, user)
             if faults is not None:
                 response = await faults.after(seen, response, self)
-        self._record(seen, response, user)
+            if response is answered:
+                refused = _refused(body, answered)
+        self._record(sequence, received_at, seen, response, user, refused)
         await response(scope, receive, send)
 
     def answer(self, request: Request, body: bytes, user: str | None) -> Response:
@@ -183,11 +189,14 @@ class Api:
             )
         raise not_found()
 
-    def _record(self, seen: Seen, response: Response, user: str | None) -> None:
+    def _record(
+        self, sequence: int, at: str, seen: Seen, response: Response, user: str | None, refused: list[str]
+    ) -> None:
         status = 0 if isinstance(response, DropConnection) else response.status_code
         self.store.connection.execute(
-            "insert into requests (at, method, path, status, user_id, records, fault) values (?, ?, ?, ?, ?, ?, ?)",
-            (self.store.now(), seen.method, seen.path, status, user, ";".join(records_of(seen.body)),
+            "insert into requests values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (sequence, at, seen.method, seen.path, status, user, ";".join(records_of(seen.body)),
+             ";".join(refused),
              "; ".join(seen.fault)),
         )  # fmt: skip
 
@@ -205,6 +214,18 @@ def records_of(body: bytes) -> list[str]:
     records = cast("list[Any]", found) if isinstance(found, list) else []
     inside = [cast("dict[str, Any]", one) for one in records if isinstance(one, dict)]
     return [str(one.get("id") or one.get("Id") or "") for one in inside]
+
+
+def _refused(body: bytes, response: Response) -> list[str]:
+    """Records of a collection that the client was told were not saved."""
+    content, records = bytes(response.body), records_of(body)
+    if not records or response.status_code != 200 or content[:2] != b"[{":
+        return []
+    results = cast("list[dict[str, Any] | None]", json.loads(content))
+    if len(results) != len(records):
+        return []
+    pairs = zip(records, results, strict=True)  # retrieving answers null for a record that is not there
+    return [record for record, result in pairs if result and result.get("success") is False]
 
 
 def _token(request: Request) -> str:

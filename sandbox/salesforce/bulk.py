@@ -32,6 +32,7 @@ class Job:
     delimiter: str = ","
     external_id: str | None = None
     state: str = "Open"
+    end: str = ""  # the state it comes to once it has been asked often enough
     message: str = ""
     data: str | None = None
     polls: int = 0
@@ -97,19 +98,19 @@ def change(call: Call) -> Reply:
     ):  # fmt: skip
         raise SalesforceError("INVALIDJOBSTATE", f"a job cannot go from {job.state} to {state}")
     job.state = str(state)
-    if state == "Aborted":
+    if state == "UploadComplete":
+        _work(call, job)
+    elif not job.end:
         job.unprocessed = _rows(job)
     return Reply(200, job.info())
 
 
 def state(call: Call) -> Reply:
-    """The job's state; it moves on as it is asked."""
+    """The job's state; it is shown to move on as it is asked."""
     job = _job(call)
     if job.state in ("UploadComplete", "InProgress"):
         job.polls += 1
-        job.state = "InProgress"
-        if job.polls > call.state.bulk_polls:
-            _work(call, job)
+        job.state = job.end if job.polls > call.state.bulk_polls else "InProgress"
     return Reply(200, job.info())
 
 
@@ -157,10 +158,10 @@ def _work(call: Call, job: Job) -> None:
     try:
         fields = saver.known(job.object_type, [name for name in job.columns if name != "Id"])
     except SalesforceError as error:
-        job.state, job.message, job.unprocessed = "Failed", f"InvalidBatch : Field name not found : {error}", rows
+        job.end, job.message, job.unprocessed = "Failed", f"InvalidBatch : Field name not found : {error}", rows
         return
     if any(len(cell) > MAX_CELL for row in rows for cell in row.values()):
-        job.state, job.message, job.unprocessed = "Failed", f"InvalidBatch : a field is over {MAX_CELL} chars", rows
+        job.end, job.message, job.unprocessed = "Failed", f"InvalidBatch : a field is over {MAX_CELL} chars", rows
         return
     end = call.state.bulk_ends.pop(0) if call.state.bulk_ends else None
     working = rows if end is None else rows[: end.processed]
@@ -175,7 +176,7 @@ def _work(call: Call, job: Job) -> None:
             except SalesforceError as error:
                 job.failed.append((row.get("Id", ""), error.in_csv(), row))
     job.unprocessed = rows[len(working) :]
-    job.state = "JobComplete" if end is None else end.state
+    job.end = "JobComplete" if end is None else end.state
     job.message = "" if end is None else "the job was ended before it was done"
     order = random.Random(len(rows))
     order.shuffle(job.done)

@@ -46,7 +46,7 @@ create table journal (
 );
 create table requests (
     seq integer primary key, at text not null, method text not null, path text not null, status integer not null,
-    user_id text, records text not null default '', fault text not null default ''
+    user_id text, records text not null default '', refused text not null default '', fault text not null default ''
 );
 """
 _PEOPLE = (("integration", "Nightdesk Integration", "Standard"), ("dana", "Dana Whitfield", "Standard"),

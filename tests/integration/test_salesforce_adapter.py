@@ -103,10 +103,18 @@ def test_a_token_that_may_not_say_whose_it_is_makes_every_change_a_persons(it: O
     assert crm.read("Contact", [record_id], [SCORE], history=True).found[record_id].history[SCORE][0].by_person
 
 
-def test_a_field_we_may_not_see_is_said_so_and_not_read_as_empty(it: Org) -> None:
+def test_a_field_of_ours_that_is_hidden_reads_as_never_set_and_any_other_stops(it: Org) -> None:
+    """Who asked to be left alone stands in a field that is not ours: hidden must not mean that nobody did."""
     it.store.restrict("Contact", TIER, readable=False, editable=False)
-    with pytest.raises(CrmRefused, match=f"hides.*{TIER}"):
-        adapter(it).read("Contact", it.ids["Contact"], [SCORE, TIER])
+    it.edit("Contact", it.ids["Contact"][0], {TIER: "A", SCORE: 3})
+    crm = adapter(it)
+    assert crm.read("Contact", it.ids["Contact"], [SCORE, TIER]).found[it.ids["Contact"][0]].values == {
+        SCORE: "3.0",
+        TIER: None,
+    }
+    it.store.restrict("Contact", "HasOptedOutOfEmail", readable=False, editable=False)
+    with pytest.raises(CrmRefused, match="hides HasOptedOutOfEmail"):
+        crm.read("Contact", it.ids["Contact"], [SCORE, "HasOptedOutOfEmail"])
 
 
 # Writing --------------------------------------------------------------------------------------------------------------
@@ -209,6 +217,14 @@ def test_one_record_is_written_only_if_nobody_was_faster(it: Org) -> None:
     assert it.written() == []
     version = crm.read("Contact", [record_id], [SCORE]).found[record_id].version
     assert crm.write("Contact", [write(record_id, version, Score="5")])[f"t/{record_id}"].state == "acknowledged"
+
+
+def test_a_record_merged_after_it_was_read_is_named_with_its_survivor(it: Org) -> None:
+    a, b = it.ids["Contact"][:2]
+    with it.store.transaction():
+        it.saver().merge("Contact", b, a)
+    said = adapter(it).write("Contact", [write(a, Score="1")])[f"t/{a}"]
+    assert said.refusal == "gone" and b in said.message and it.written() == []
 
 
 def test_a_converted_lead_is_routed_to_its_contact(it: Org) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from nightdesk.errors import NightdeskError
 from reverse_etl.crms.halving import WholeBatchRejected, isolate
 from reverse_etl.crms.http import OutcomeUnknown, RequestRefused
 from reverse_etl.crms.protocol import (
@@ -57,6 +58,7 @@ class SalesforceAdapter:
         namespace: The prefix of our fields; their names end in `__c`.
         exceptions: `(object_type, field)` pairs outside of it that policy allows until a date not yet passed.
         group: The mapping's property group.
+        collection: How many records go as a collection; more in one write go as a bulk job.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class SalesforceAdapter:
         exceptions: Iterable[tuple[str, str]] = (),
         *,
         group: str = "nightdesk",
+        collection: int = _BATCH,
     ) -> None:
         self.client = client
+        self._limit = min(collection, _BATCH)
         self._namespace = namespace
         self._exceptions = frozenset(exceptions)
         self._fields = Fields(client, group)
@@ -177,23 +181,39 @@ class SalesforceAdapter:
         if parent and parent not in names and parent in self._fields.kinds(object_type):
             names.append(parent)
         for start in range(0, len(ids), _READ_CHUNK):
-            body = {"ids": list(ids[start : start + _READ_CHUNK]), "fields": names}
+            part = ids[start : start + _READ_CHUNK]
             try:
-                answer = self.client.request("POST", f"composite/sobjects/{object_type}", body=body).body
+                answer = self._collection(object_type, part, names)
             except RequestRefused as error:
-                if error.category == "INVALID_FIELD":
-                    raise CrmRefused(
-                        f"Salesforce hides a field from us: {error.message}",
-                        where=object_type,
-                        todo="Run `nightdesk crm setup`; it may be gone or missing in the permission set `Nightdesk`.",
-                    ) from error
-                raise explained(error, object_type) from error
-            for entry in cast("list[dict[str, Any] | None]", answer):
+                if error.category != "INVALID_FIELD":
+                    raise explained(error, object_type) from error
+                names = self._visible(object_type, names, error)
+                answer = self._collection(object_type, part, names)
+            for entry in answer:
                 if entry is not None:
                     found[str(entry["Id"])] = entry
                     if parent:
                         self._parents[str(entry["Id"])] = str(entry.get(parent) or "")
         return found
+
+    def _collection(self, object_type: str, ids: Sequence[str], names: Sequence[str]) -> list[dict[str, Any] | None]:
+        body = {"ids": list(ids), "fields": list(names)}
+        answer = self.client.request("POST", f"composite/sobjects/{object_type}", body=body).body
+        return cast("list[dict[str, Any] | None]", answer)
+
+    def _visible(self, object_type: str, names: Sequence[str], error: RequestRefused) -> list[str]:
+        """The fields without those of ours that are gone or hidden from us: they read as never set, and a write says
+        why it cannot be. Any other field that cannot be seen (who wants to be left alone?) must not read as empty."""
+        there = self._fields.describe(object_type).properties
+        hidden = [name for name in names if name not in there]
+        closed = [name for name in hidden if not name.startswith(self._namespace)]
+        if closed or not hidden:
+            raise CrmRefused(
+                f"Salesforce hides {', '.join(closed)} from us" if closed else f"Salesforce refused: {error.message}",
+                where=object_type,
+                todo="Let the integration user see it, in the permission set `Nightdesk` (docs/salesforce.md).",
+            ) from error
+        return [name for name in names if name not in hidden]
 
     def _follow(self, object_type: str, ids: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
         """Where records that cannot be read have gone: id -> survivor of a merge, and id -> why there is none."""
@@ -265,18 +285,37 @@ class SalesforceAdapter:
         outcomes = {w.trace_id: _NO_ID for w in writes if not is_id(w.id)}
         # Records of one parent side by side: two requests that hold the same parent lock each other out.
         waiting = sorted((w for w in writes if w.trace_id not in outcomes), key=self._by_parent)
-        if len(waiting) > _BATCH:
+        if len(waiting) > self._limit:
             answer = self._bulk(object_type, waiting)
             outcomes |= answer.outcomes
             waiting = answer.left_over
-        outcomes |= self._in_batches(object_type, waiting, _BATCH)
+        outcomes |= self._in_batches(object_type, waiting, self._limit)
         for size, seconds in _LOCKED:
             locked = [w for w in writes if outcomes[w.trace_id].refusal == "locked"]
             if not locked:
                 break
             self.client.wait(seconds)
             outcomes |= self._in_batches(object_type, sorted(locked, key=self._by_parent), size)
-        return outcomes
+        return outcomes | self._merged_since(object_type, writes, outcomes)
+
+    def _merged_since(
+        self, object_type: str, writes: Sequence[RecordWrite], outcomes: Mapping[str, WriteOutcome]
+    ) -> dict[str, WriteOutcome]:
+        """Say of records that are gone where they went: nothing is written there unseen, the next plan looks there."""
+        gone = [w for w in writes if outcomes[w.trace_id].refusal == "gone" and is_id(w.id)]
+        if not gone:
+            return {}
+        try:
+            survivors, _ = self._follow(object_type, [long_id(write.id) for write in gone])
+        except NightdeskError:
+            return {}  # what was refused is refused, with or without this
+        return {
+            write.trace_id: WriteOutcome(
+                "rejected", f"merged into {survivors[long_id(write.id)]} after it was read", "gone"
+            )
+            for write in gone
+            if long_id(write.id) in survivors
+        }
 
     def _by_parent(self, write: RecordWrite) -> tuple[str, str]:
         return self._parents.get(long_id(write.id), ""), write.id

@@ -55,8 +55,7 @@ def _size(entry: Mapping[str, Any]) -> str:
 
 
 def to_json(kind: str, wire: str) -> Any:
-    """A wire value as the JSON that a field of this Salesforce type takes; `""` is null, and false for a checkbox, which
-    is never empty.
+    """A wire value as the JSON that a field of this Salesforce type takes; `""` is null, or false for a checkbox.
 
     Raises:
         CannotHold: Not a number, not true or false.
