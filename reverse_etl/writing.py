@@ -9,7 +9,15 @@ from typing import Any
 
 from nightdesk.errors import NightdeskError
 from reverse_etl.consent import Consent
-from reverse_etl.crms.protocol import CrmAdapter, CrmRecord, CrmUnavailable, ReadResult, RecordWrite, WriteOutcome
+from reverse_etl.crms.protocol import (
+    CrmAdapter,
+    CrmRecord,
+    CrmRefused,
+    CrmUnavailable,
+    ReadResult,
+    RecordWrite,
+    WriteOutcome,
+)
 from reverse_etl.digest import sha256
 from reverse_etl.journal import Journal, Result, Step
 from reverse_etl.judge import ApplyOp, Key, Verdict, after_write, before_write
@@ -197,11 +205,11 @@ class Writer:
             if wrong:
                 closer = self.adapter.read(object_type, list(dict.fromkeys(wrong)), _properties(ops), history=True)
                 back = ReadResult({**back.found, **closer.found}, back.missing)
-        except CrmUnavailable as error:
+        except (CrmUnavailable, CrmRefused) as error:
             raise NightdeskError(
                 f"Written, but not read back: {error.what}",
                 where=error.where,
-                todo="Run `nightdesk apply` again: it reads back first and sends nothing twice.",
+                todo=f"{error.todo} `nightdesk apply` reads back first and sends nothing twice.",
                 exit_code=UNKNOWN,
             ) from error
         return back
