@@ -6,11 +6,16 @@ An outcome reads `5 applied, 2 refused (6)`: operations by result, and the exit 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from tests.fault_kit import PHASES
+
 Fault = Mapping[str, Any]
+PAGE = Path(__file__).parents[1] / "docs" / "faults.md"
 
 
 @dataclass(frozen=True)
@@ -287,3 +292,39 @@ ROWS: tuple[Row, ...] = (
     _row("the CRM's clock is two hours behind", OK, {"fault": "clock_skew", "seconds": -7200}, quick=""),
     _row("the CRM's clock is two hours ahead", OK, {"fault": "clock_skew", "seconds": 7200}, quick=""),
 )
+
+
+# the page -------------------------------------------------------------------------------------------------------------
+
+BEGIN, END = "<!-- matrix: begin (python -m tests.fault_matrix writes it) -->", "<!-- matrix: end -->"
+NAMES = {"hubspot": "HubSpot", "salesforce": "Salesforce", "tryton": "Tryton"}
+
+
+def shown(outcome: str | None) -> str:
+    """An outcome as the page shows it."""
+    if outcome is None:
+        return ""
+    words = outcome.replace(f"planned, then {ALL}", ALL).replace(ALL, "all")
+    return re.sub(r"stops \((\d)\)", r"stops \1", words).replace("_", " ")
+
+
+def table(crm: str) -> str:
+    """The matrix of one CRM in Markdown."""
+    lines = [f"| {NAMES[crm]} | {' | '.join(PHASES)} |", f"|---|{'---|' * len(PHASES)}"]
+    for row in ROWS:
+        outcomes = [shown(row.expected(phase, crm)) for phase in PHASES]
+        if any(outcomes):
+            lines.append(f"| {row.name} | {' | '.join(outcomes)} |")
+    return "\n".join(lines)
+
+
+def page(text: str) -> str:
+    """The page with the tables as they should be."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    crms = [crm for crm in NAMES if any(crm in row.crms for row in ROWS)]
+    return f"{before}{BEGIN}\n{chr(10).join(table(crm) + chr(10) for crm in crms)}{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -49,7 +49,7 @@ def serve(
         from sandbox.faults import load
 
         file = load(faults, SUPPORTED)
-        trouble = FaultRunner(file)
+        trouble = FaultRunner(file, forgiving=True)
         for number, one in enumerate(file.faults, 1):
             out.print(f"{number}. {one.says()}", markup=False, highlight=False)
         out.print(f"What struck a request stands in the table `requests` of {folder / 'crm.sqlite'}, column `fault`.")

@@ -48,13 +48,21 @@ class FaultRunner:
     Args:
         file: The faults.
         pause: Waiting; the sandbox's own server waits really, `sandbox.virtual.pause` moves virtual time.
+        forgiving: A fault about a record or a field that is not there is noted at the request it would have struck,
+            instead of being an error: a person serves the file, and may make that field only later.
 
     Raises:
         NightdeskError: A fault that this CRM does not know.
     """
 
-    def __init__(self, file: faults.FaultFile, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        self._pause = pause
+    def __init__(
+        self,
+        file: faults.FaultFile,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        forgiving: bool = False,
+    ) -> None:
+        self._pause, self._forgiving = pause, forgiving
         self._struck: dict[int, _Struck] = {}
         self.replace(file)
 
@@ -78,7 +86,7 @@ class FaultRunner:
         for one in due:
             if isinstance(one, faults.PersonEdits) and one.moment == "after":
                 continue
-            if happen(self._store, one) or self._move_on(one):
+            if self._let(request, one, lambda one=one: happen(self._store, one) or self._move_on(one)):
                 request.fault.append(one.fault)
         for one in due:
             answer = await self._in_place_of_the_crm(one, request, struck)
@@ -97,10 +105,12 @@ class FaultRunner:
         if struck.refusals:
             response = struck.refusals.into(response)
         for one in struck.due:
-            if isinstance(one, faults.Automation) and response.status_code < 300 and self._automate(one, response):
-                request.fault.append(one.fault)
-            if isinstance(one, faults.PersonEdits) and one.moment == "after":
-                edit(self._store, one.object_type, one.record, one.property, one.value)
+            done = False
+            if isinstance(one, faults.Automation) and response.status_code < 300:
+                done = self._automate(one, response)
+            elif isinstance(one, faults.PersonEdits) and one.moment == "after":
+                done = self._let(request, one, lambda one=one: happen(self._store, one))
+            if done:
                 request.fault.append(one.fault)
         for one in struck.due:
             changed = reshaped(one, response, self._turns.draw)
@@ -113,6 +123,15 @@ class FaultRunner:
                 request.fault.append(f"{one.fault} after commit")
                 return lost
         return response
+
+    def _let(self, request: ApiRequest, one: faults.AnyFault, act: Callable[[], bool]) -> bool:
+        try:
+            return act()
+        except NightdeskError as error:
+            if not self._forgiving:
+                raise
+            request.fault.append(f"{one.fault} could not happen: {error.what}")
+            return False
 
     # before the work --------------------------------------------------------------------------------------------------
 
