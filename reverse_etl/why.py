@@ -101,6 +101,7 @@ def story(
             "answer": _answer(con, told["answer_id"]),
             "plan": _plan(told, policy),
             "approval": _approval(con, told),
+            "notes": _notes(con, told),
             "write": next(
                 (w for w in [*wrote, *writes] if (w["plan_id"], w["op_id"]) == (told["plan_id"], told["op_id"])), None
             ),
@@ -291,7 +292,7 @@ def _approval(con: duckdb.DuckDBPyConnection, op: Mapping[str, Any]) -> dict[str
     found = rows(
         con,
         """
-        select approval_id, verdict, approver, role, note, approved_at, expires_at from approvals
+        select approval_id, verdict, approver, role, note, approved_at, expires_at, via from approvals
         where plan_id = ? and digest = ? and (op_ids is null or list_contains(from_json(op_ids, '["varchar"]'), ?))
         order by approved_at desc limit 1
         """,
@@ -299,7 +300,44 @@ def _approval(con: duckdb.DuckDBPyConnection, op: Mapping[str, Any]) -> dict[str
     )
     if not found or op["decision"] != "require_approval":
         return None
-    return {**found[0], "approved_at": iso(found[0]["approved_at"]), "expires_at": iso(found[0]["expires_at"])}
+    others = rows(
+        con,
+        """
+        select distinct approver from approvals
+        where plan_id = ? and digest = ? and verdict = 'approved' and approver <> ?
+            and (op_ids is null or list_contains(from_json(op_ids, '["varchar"]'), ?))
+        order by approver
+        """,
+        [op["plan_id"], op["digest"], found[0]["approver"], op["op_id"]],
+    )
+    return {
+        **found[0],
+        "approved_at": iso(found[0]["approved_at"]),
+        "expires_at": iso(found[0]["expires_at"]),
+        "also_approved_by": [row["approver"] for row in others],
+    }
+
+
+def _notes(con: duckdb.DuckDBPyConnection, op: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Remarks of people on the operation, or on a verdict about its plan."""
+    from reverse_etl import reviews
+
+    verdicts = {
+        row["approval_id"]
+        for row in rows(
+            con,
+            "select approval_id from approvals where plan_id = ? and "
+            "(op_ids is null or list_contains(from_json(op_ids, '[\"varchar\"]'), ?))",
+            [op["plan_id"], op["op_id"]],
+        )
+    }
+    found = reviews.notes(con, op["plan_id"])
+    return [
+        {"author": note.author, "body": note.body, "noted_at": iso(note.noted_at)}
+        for target, notes in found.items()
+        if target == op["op_id"] or target in verdicts
+        for note in notes
+    ]
 
 
 def _waiting(newest: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -312,6 +350,11 @@ def _waiting(newest: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, An
         "decision": newest["decision"],
         "rule": newest["deciding_rule"],
     }
+
+
+def _place(approval: Mapping[str, Any]) -> str:
+    """Where a verdict was given, when it was not the terminal."""
+    return {"file": ", in a file", "crm": ", inside the CRM"}.get(str(approval["via"]), "")
 
 
 def _render(facts: Mapping[str, Any]) -> RenderableType:
@@ -363,10 +406,15 @@ def _render(facts: Mapping[str, Any]) -> RenderableType:
         note = f": {plain(approval['note'], 100)}" if approval["note"] else ""
         line(
             "Approval",
-            f"{approval['verdict']} by {approval['approver']} ({approval['role']}) at {approval['approved_at']}{note}",
+            f"{approval['verdict']} by {approval['approver']} ({approval['role']}{_place(approval)}) at "
+            f"{approval['approved_at']}{note}",
         )
+        if approval["verdict"] == "approved" and approval["also_approved_by"]:
+            line("", f"and approved by {', '.join(approval['also_approved_by'])}")
     elif plan["decision"] == "require_approval":
         line("Approval", Text("none yet", style="yellow"))
+    for remark in facts["notes"]:
+        line("Remark", f"{plain(remark['body'], 300)} ({remark['author']}, {remark['noted_at']})")
     write = facts["write"]
     if write:
         sent = f"sent at {write['sent_at']} by {write['actor']}, " if write["sent_at"] else ""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nightdesk.errors import NightdeskError
-from reverse_etl import audit, review_file, review_view, reviews, view, walk
+from reverse_etl import audit, review_file, review_view, reviews, view, walk, why
 from reverse_etl.gate import four_eyes_sql
 from reverse_etl.plan import load
 from reverse_etl.select import Selection
@@ -172,6 +172,9 @@ def test_a_remark_is_shown_and_audited_and_changes_nothing(room: Office) -> None
     text = review_view.detail(ops, reviews.standings(room.ledger, plan_id, room.policy, room.clock), kept, {}).plain
     assert "remark of Dana: the title changed" in text and "remark of Kim: on the phone" in text
     assert room.write().counts == {"applied": 1, "not_approved": 3} and audit.verify(room.ledger).ok
+    told = why.story(room.ledger, None, "contact:1", TIER, policy=room.policy).facts
+    assert [remark["body"] for remark in told["notes"]] == ["the title changed", "on the phone"]
+    assert (told["approval"]["approver"], told["approval"]["via"]) == ("Kim", "terminal")
 
 
 @pytest.mark.parametrize(("target", "match"), [("zz", "no operation or verdict"), ("", "no operation or verdict")])
