@@ -81,6 +81,7 @@ class MemoryCrm:
     deleted: set[tuple[str, str]] = field(default_factory=set)
     log: list[Entry] = field(default_factory=list)
     script: list[str] = field(default_factory=list)
+    struck: dict[str, str] = field(default_factory=dict)  # record -> what becomes of every write to it
     refusal: Any = "bad_value"
     down_at_read: int = 0
     late: list[tuple[str, RecordWrite, str]] = field(default_factory=list)
@@ -132,7 +133,7 @@ class MemoryCrm:
             return {write.trace_id: WriteOutcome("unknown", "no answer") for write in writes}
         struck = trouble if trouble in RECORD_TROUBLES else ""
         answers = {
-            write.trace_id: self._one(object_type, write, struck if number == 0 else "")
+            write.trace_id: self._one(object_type, write, self.struck.get(write.id, struck if number == 0 else ""))
             for number, write in enumerate(writes)
         }
         if trouble == "killed after":
@@ -141,6 +142,9 @@ class MemoryCrm:
             return {write.trace_id: WriteOutcome("unknown", "no answer") for write in writes}
         if trouble == "silent":
             del answers[writes[0].trace_id]
+        for write in writes:
+            if self.struck.get(write.id) in ("lost before", "lost after"):
+                answers[write.trace_id] = WriteOutcome("unknown", "no answer")
         return answers
 
     # one record -------------------------------------------------------------------------------------------------------
@@ -157,7 +161,7 @@ class MemoryCrm:
         refused = self._refuse(object_type, write)
         if refused:
             return refused
-        if trouble != "ignored":
+        if trouble not in ("ignored", "lost before"):
             self._set(object_type, write, run_of(write))
         if trouble == "altered" and not name.startswith("@"):
             self._change((object_type, write.id, name), self.by_hand[name], "workflow", run_of(write))

@@ -173,7 +173,7 @@ class Process:
         self._con.close()
 
 
-@dataclass(repr=False)
+@dataclass
 class Made:
     """A plan as it was when it was made: what is in the ledger later must be the same."""
 
@@ -183,8 +183,8 @@ class Made:
     log_length: int
     approved: dict[str, datetime] = field(default_factory=dict)
 
-    def __repr__(self) -> str:
-        return self.summary.plan_id
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        printer.text(self.summary.plan_id)
 
 
 @dataclass
@@ -221,6 +221,9 @@ class World:
 
     def close(self) -> None:
         self.con.close()
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        printer.text("the world")
 
     @property
     def policy(self) -> Policy:
