@@ -221,7 +221,9 @@ def store_plan(
         from plans where kind = ? and crm = ? and rolls_back_run_id is not distinct from ?
             and plan_id not in (select plan_id from redacted_plans)
             and plan_id = (
-                select newest.plan_id from plans as newest where newest.crm = plans.crm
+                select newest.plan_id from plans as newest
+                -- a question to people in between changes nothing of what is proposed
+                where newest.crm = plans.crm and (newest.kind <> 'review' or plans.kind = 'review')
                 order by {first_event("newest.plan_id")} desc limit 1
             )
         """,
