@@ -288,6 +288,7 @@ def question_text(
     if any(int(op["approvers_needed"]) > 1 for op in ops):
         lines.append("Two people must approve: the second empties the answer after the next night and gives their own.")
     lines.append(f"For: {', '.join(people)}. Answer in “{answer_label}” before {until:%Y-%m-%d %H:%M} UTC.")
+    lines.append("To give the same answer as to an earlier question, empty it first.")
     lines.append(f"{code}, {plan_id}. Please leave this text as it is; the answer counts for nothing else.")
     return "\n".join(lines)
 

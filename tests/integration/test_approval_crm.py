@@ -129,6 +129,7 @@ def test_an_old_answer_does_not_answer_a_new_question(room: Desk) -> None:
     room.sandbox.store.advance_clock(asked_at(room) + timedelta(hours=1))
     made, report = asked(room, "record:contact:1")
     assert made.rolls_back == second and report.counts == {"applied": 1}
+    assert night(room, tier="C") == second  # the same proposals are the same plan, asked about or not
     assert listen(room).counts == {"unanswered": 1}
     assert room.value(1, ANSWER) == "approve"
     assert write(room, second).counts == {"not_approved": 3}
