@@ -10,9 +10,11 @@ from nightdesk.erasure import tombstones
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
+    from nightdesk.policy import Policy
     from nightdesk.prepare import Project
     from nightdesk.settings import Settings
     from reverse_etl.crms.protocol import CrmAdapter
+    from reverse_etl.crms.salesforce.adapter import SalesforceAdapter
 
 HUBSPOT = "hubspot"
 NAMES = (HUBSPOT, "salesforce", "tryton")
@@ -77,11 +79,7 @@ def _connect(project: Project, crm: str) -> tuple[CrmAdapter, _Closeable]:
         )
         return hubspot, hubspot
     if crm == "salesforce":
-        from reverse_etl.crms.salesforce.adapter import SalesforceAdapter
-
-        token = settings.salesforce_token.get_secret_value()
-        _require(settings.salesforce_url and token, "Salesforce", "SALESFORCE_URL and NIGHTDESK_SALESFORCE_TOKEN")
-        salesforce = SalesforceAdapter.connect(settings.salesforce_url, token, policy, settings.as_of)
+        salesforce = _salesforce(settings, policy)
         return salesforce, salesforce
     if crm == "tryton":
         from reverse_etl.crms.tryton.adapter import TrytonAdapter
@@ -99,6 +97,36 @@ def _connect(project: Project, crm: str) -> tuple[CrmAdapter, _Closeable]:
         )
         return tryton, tryton
     raise NightdeskError(f"There is no CRM `{crm}`", todo=f"One of: {', '.join(NAMES)}.")
+
+
+def _salesforce(settings: Settings, policy: Policy) -> SalesforceAdapter:
+    """Salesforce with a token as it is, or with a connected app that gives another whenever one has expired."""
+    import ssl
+
+    from reverse_etl.crms.salesforce.adapter import SalesforceAdapter
+    from reverse_etl.crms.salesforce.oauth import client_credentials
+
+    url, token = settings.salesforce_url, settings.salesforce_token.get_secret_value()
+    app, secret = settings.salesforce_client_id, settings.salesforce_client_secret.get_secret_value()
+    has_app = bool(app and secret)
+    _require(url and (token or has_app), "Salesforce", "SALESFORCE_URL and NIGHTDESK_SALESFORCE_TOKEN")
+    bundle = settings.salesforce_ca_bundle
+    try:
+        verify = True if bundle is None else ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        raise NightdeskError(
+            "The certificates to trust cannot be read", where=f"NIGHTDESK_SALESFORCE_CA_BUNDLE={bundle}"
+        ) from error
+    renew = client_credentials(url, app, secret, verify=verify) if has_app else None
+    return SalesforceAdapter.connect(
+        url,
+        token or (renew() if renew else ""),
+        policy,
+        settings.as_of,
+        renew=renew,
+        verify=verify,
+        api_version=settings.salesforce_api_version,
+    )
 
 
 def _require(given: object, name: str, settings: str) -> None:

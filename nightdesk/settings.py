@@ -25,6 +25,9 @@ class Settings(BaseSettings):
         hubspot_token: Private-app token.
         salesforce_url: The org's address; with it, each night plans for Salesforce as well.
         salesforce_token: Session id or access token of the integration user.
+        salesforce_client_id, salesforce_client_secret: A connected app that gives access tokens, instead of one.
+        salesforce_api_version: Such as `62.0`.
+        salesforce_ca_bundle: PEM file of the authorities to trust, behind a proxy that signs with its own.
         tryton_url: Origin of a Tryton server; with it, each night plans for Tryton as well.
         tryton_database, tryton_user, tryton_password: Which database, and who writes there.
         agent: Who answers: `rules` (offline), `claude`, `claude_batch` (both need ANTHROPIC_API_KEY) or `recorded`
@@ -44,6 +47,10 @@ class Settings(BaseSettings):
     hubspot_requests_per_10s: int = Field(default=190, ge=1)
     salesforce_url: str = ""
     salesforce_token: SecretStr = SecretStr("")
+    salesforce_client_id: str = ""
+    salesforce_client_secret: SecretStr = SecretStr("")
+    salesforce_api_version: str = Field(default="62.0", pattern=r"^\d+\.0$")
+    salesforce_ca_bundle: Path | None = None
     tryton_url: str = ""
     tryton_database: str = ""
     tryton_user: str = ""

@@ -95,6 +95,7 @@ class Options:
         daily_limit: API requests in 24 hours; every answer carries how many are used.
         used: Those used already by other tools.
         bulk_polls: How often a bulk job is asked for its state before it is done.
+        client: Key and secret of the connected app whose tokens are the integration user's.
     """
 
     token: str = TOKEN
@@ -102,6 +103,7 @@ class Options:
     used: int = 0
     faults: Fault | None = None
     bulk_polls: int = 1
+    client: tuple[str, str] = ("sandbox-app", "sandbox-secret")
     org: Org = field(default_factory=Org)
 
 
@@ -113,6 +115,7 @@ class Api:
         self.state = State(options.org, bulk_polls=options.bulk_polls)
         self.sessions = Sessions({options.token: store.user("integration")})
         self.used = options.used
+        self._given = 0
         self._sequence = int(store.connection.execute("select coalesce(max(seq), 0) from requests").fetchone()[0])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,6 +141,8 @@ class Api:
     def answer(self, request: Request, body: bytes, user: str | None) -> Response:
         """Work on one request."""
         headers: dict[str, str] = {}
+        if request.method == "POST" and request.url.path == "/services/oauth2/token":
+            return self._token(body)
         try:
             if user is None and request.url.path.rstrip("/") != "/services/data":
                 raise SalesforceError("INVALID_SESSION_ID", "Session expired or invalid", status=401)
@@ -152,6 +157,20 @@ class Api:
         except Exception:  # the client gets a 500, the operator the traceback
             log.exception("%s %s failed", request.method, request.url.path)
             return error_response(SalesforceError("UNKNOWN_EXCEPTION", "internal error", status=500), headers)
+
+    def _token(self, body: bytes) -> Response:
+        """A new access token for the connected app (OAuth's client credentials); it is not counted as a request."""
+        form = dict(parse_qsl(body.decode("utf-8", "replace")))
+        if form.get("grant_type") != "client_credentials":
+            said = {"error": "unsupported_grant_type", "error_description": "grant type not supported"}
+            return _response(Reply(400, said), {})
+        if (form.get("client_id"), form.get("client_secret")) != self.options.client:
+            said = {"error": "invalid_client", "error_description": "invalid client credentials"}
+            return _response(Reply(400, said), {})
+        self._given += 1
+        token = f"{self.options.token}.{self._given}"
+        self.sessions.users[token] = self.store.user("integration")
+        return _response(Reply(200, {"access_token": token, "token_type": "Bearer"}), {})
 
     def _usage(self) -> dict[str, str]:
         return {"Sforce-Limit-Info": f"api-usage={self.used}/{self.options.daily_limit}"}

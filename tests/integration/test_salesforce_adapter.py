@@ -18,8 +18,10 @@ from reverse_etl.crms.protocol import (
     RoutesRecords,
 )
 from reverse_etl.crms.salesforce import SalesforceAdapter
+from reverse_etl.crms.salesforce.oauth import client_credentials
 from sandbox.salesforce.call import BulkEnd
 from sandbox.salesforce.saving import Trigger, ValidationRule
+from sandbox.virtual import InProcess
 from tests.salesforce_kit import Org, adapter, org, prepare
 
 SCORE, TIER, REASON = "Nightdesk_Lead_Score__c", "Nightdesk_Lead_Tier__c", "Nightdesk_Lead_Reason__c"
@@ -348,6 +350,22 @@ def test_an_expired_session_is_renewed_once(it: Org) -> None:
         crm.read("Contact", it.ids["Contact"], [SCORE])
     assert crm.client.requests_sent == sent + 1 and "second" not in f"{error.value}{error.value.where}"
     written_once(it)
+
+
+def test_a_connected_app_gives_tokens_as_often_as_one_expires(it: Org) -> None:
+    def source(secret: str) -> Any:
+        transport = InProcess(it.api, it.clock)
+        return client_credentials("https://org.test", "sandbox-app", secret, transport=transport)
+
+    crm = adapter(it, renew=source("sandbox-secret"))
+    it.api.sessions.users.clear()
+    assert SCORE in crm.describe("Contact").properties
+    it.api.sessions.users.clear()
+    assert crm.write("Contact", [write(it.ids["Contact"][0], Score="1")]).popitem()[1].state == "acknowledged"
+    it.api.sessions.users.clear()
+    with pytest.raises(CrmRefused, match="invalid client credentials") as error:
+        adapter(it, renew=source("wrong-secret")).describe("Contact")
+    assert "wrong-secret" not in f"{error.value}{error.value.where}{error.value.todo}"
 
 
 def test_the_share_of_the_quota_that_is_peoples_is_never_used(it: Org) -> None:
