@@ -160,6 +160,7 @@ def test_every_bad_record_of_a_batch_is_named_and_the_others_are_written(it: Org
             write("nonsense", Score="1"),
             write(ids[5], Score="much"),
             write(ids[6], Score="99999999999999999"),
+            write(ids[7], Score="1.00005"),
         ],
     )
     got = {key.removeprefix("t/"): (one.state, one.refusal) for key, one in said.items()}
@@ -173,6 +174,7 @@ def test_every_bad_record_of_a_batch_is_named_and_the_others_are_written(it: Org
         "nonsense": ("rejected", "gone"),
         ids[5]: ("rejected", "bad_value"),
         ids[6]: ("rejected", "bad_value"),
+        ids[7]: ("rejected", "bad_value"),
     }
     assert it.written() == [(ids[0], SCORE, "1.0")]
     messages = " ".join(one.message for one in said.values())

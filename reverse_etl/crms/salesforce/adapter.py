@@ -26,6 +26,7 @@ from reverse_etl.crms.salesforce.history import History, query_all
 from reverse_etl.crms.salesforce.refusals import of_refusal, of_result
 from reverse_etl.crms.salesforce.wire import (
     CUSTOM,
+    TEXT,
     CannotHold,
     http_date,
     is_id,
@@ -337,7 +338,7 @@ class SalesforceAdapter:
         kinds = self._fields.kinds(object_type)
         for write in writes:
             try:
-                bodies[write.trace_id] = {n: to_json(kinds.get(n, "string"), v) for n, v in write.values.items()}
+                bodies[write.trace_id] = {n: to_json(kinds.get(n, TEXT), v) for n, v in write.values.items()}
             except CannotHold as error:
                 outcomes[write.trace_id] = WriteOutcome("rejected", str(error), "bad_value")
         good = [write for write in writes if write.trace_id in bodies]

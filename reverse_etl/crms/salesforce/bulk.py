@@ -15,7 +15,7 @@ from reverse_etl.crms.http import OutcomeUnknown, RequestRefused
 from reverse_etl.crms.protocol import CrmUnavailable, RecordWrite, WriteOutcome
 from reverse_etl.crms.salesforce.client import SalesforceClient
 from reverse_etl.crms.salesforce.refusals import of_cell
-from reverse_etl.crms.salesforce.wire import CannotHold, long_id, to_cell
+from reverse_etl.crms.salesforce.wire import TEXT, CannotHold, Kind, long_id, to_cell
 
 MAX_ROWS = 10_000  # what Salesforce works on as one internal batch
 MAX_BYTES = 90 * 1024 * 1024  # it takes 150 MB once encoded; 100 MB before that is advised
@@ -42,7 +42,7 @@ class BulkFile:
     outcomes: Mapping[str, WriteOutcome]
 
 
-def compose(writes: Sequence[RecordWrite], kinds: Mapping[str, str]) -> list[BulkFile]:
+def compose(writes: Sequence[RecordWrite], kinds: Mapping[str, Kind]) -> list[BulkFile]:
     """Files of at most `MAX_ROWS` records and `MAX_BYTES`. An empty cell leaves its field alone, so records with
     different fields share a file.
 
@@ -56,7 +56,7 @@ def compose(writes: Sequence[RecordWrite], kinds: Mapping[str, str]) -> list[Bul
     outcomes: dict[str, WriteOutcome] = {}
     for write in writes:
         try:
-            cells = {name: to_cell(kinds.get(name, "string"), value) for name, value in write.values.items()}
+            cells = {name: to_cell(kinds.get(name, TEXT), value) for name, value in write.values.items()}
         except CannotHold as error:
             outcomes[write.trace_id] = WriteOutcome("rejected", str(error), "bad_value")
             continue

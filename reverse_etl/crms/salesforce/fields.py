@@ -13,7 +13,7 @@ from nightdesk.errors import NightdeskError
 from reverse_etl.crms.http import OutcomeUnknown, RequestRefused
 from reverse_etl.crms.protocol import CrmUnavailable, ObjectSchema, PropertySpec
 from reverse_etl.crms.salesforce.client import SalesforceClient
-from reverse_etl.crms.salesforce.wire import CUSTOM, quoted, schema
+from reverse_etl.crms.salesforce.wire import CUSTOM, Kind, quoted, schema
 
 PERMISSION_SET = "Nightdesk"
 MAX_LABEL = 40
@@ -32,7 +32,7 @@ class Fields:
 
     def __init__(self, client: SalesforceClient, group: str) -> None:
         self._client, self._group = client, group
-        self._kinds: dict[str, dict[str, str]] = {}
+        self._kinds: dict[str, dict[str, Kind]] = {}
         self._permission_set: str | None = None
 
     def describe(self, object_type: str) -> ObjectSchema:
@@ -41,7 +41,7 @@ class Fields:
         properties = {found.name: found for found in map(schema, entries)}
         return ObjectSchema(object_type, properties, frozenset({self._group}))
 
-    def kinds(self, object_type: str) -> Mapping[str, str]:
+    def kinds(self, object_type: str) -> Mapping[str, Kind]:
         """Salesforce's type of every field of an object, as described last."""
         if object_type not in self._kinds:
             self._entries(object_type)
@@ -53,7 +53,9 @@ class Fields:
         except RequestRefused as error:
             raise explained(error, object_type) from error
         entries = cast("list[dict[str, Any]]", body["fields"])
-        self._kinds[object_type] = {str(entry["name"]): str(entry["type"]) for entry in entries}
+        self._kinds[object_type] = {
+            str(entry["name"]): Kind(str(entry["type"]), int(entry.get("scale") or 0)) for entry in entries
+        }
         return entries
 
     def create(self, object_type: str, spec: PropertySpec, user: str | None) -> None:

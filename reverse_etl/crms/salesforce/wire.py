@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from email.utils import format_datetime
@@ -25,6 +26,17 @@ _OURS = {
 }
 _CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _ID = re.compile(r"[A-Za-z0-9]{15}([A-Za-z0-5]{3})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Salesforce's type of a field; `scale` is how many decimals a number keeps."""
+
+    type: str = "string"
+    scale: int = 0
+
+
+TEXT = Kind()
 
 
 class CannotHold(ValueError):
@@ -54,34 +66,37 @@ def _size(entry: Mapping[str, Any]) -> str:
     return f"({entry['length']})" if entry.get("length") and entry.get("type") != "picklist" else ""
 
 
-def to_json(kind: str, wire: str) -> Any:
+def to_json(kind: Kind, wire: str) -> Any:
     """A wire value as the JSON that a field of this Salesforce type takes; `""` is null, or false for a checkbox.
 
     Raises:
-        CannotHold: Not a number, not true or false.
+        CannotHold: Not a number, more decimals than the field keeps (Salesforce would round it without a word), not
+            true or false.
     """
     if wire == "":
-        return False if kind == "boolean" else None
-    if kind in _NUMBERS:
-        return _number(wire)
-    if kind == "boolean":
+        return False if kind.type == "boolean" else None
+    if kind.type in _NUMBERS:
+        return _number(wire, kind.scale)
+    if kind.type == "boolean":
         if wire not in ("true", "false"):
             raise CannotHold("not true or false")
         return wire == "true"
     return wire
 
 
-def _number(wire: str) -> int | float:
+def _number(wire: str, scale: int) -> int | float:
     try:
         number = Decimal(wire)
     except InvalidOperation as error:
         raise CannotHold("not a number") from error
     if not number.is_finite():
         raise CannotHold("not a finite number")
+    if number != round(number, scale):
+        raise CannotHold(f"the field keeps {scale} decimals, the value has more")
     return int(number) if number == number.to_integral_value() else float(number)
 
 
-def to_cell(kind: str, wire: str) -> str | None:
+def to_cell(kind: Kind, wire: str) -> str | None:
     """The same as a cell of a Bulk API file: an empty cell would leave the field alone, `#N/A` makes it null.
 
     Returns:
