@@ -156,9 +156,9 @@ class Tryton:
         con.close()
         return found
 
-    def close_field(self, name: str) -> int:
-        """Take the right to write a field from everybody; returns the entry to give it back with."""
-        entry = {"model": PARTY, "field": name, **dict.fromkeys(PERM, True), "perm_write": False}
+    def close_field(self, name: str, right: str = "perm_write") -> int:
+        """Take a right on a field from everybody; returns the entry to give it back with."""
+        entry = {"model": PARTY, "field": name, **dict.fromkeys(PERM, True), right: False}
         return self.as_(ADMIN)("ir.model.field.access", "create", [entry])[0]
 
     def open_field(self, entry: int) -> None:

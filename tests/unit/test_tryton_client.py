@@ -139,3 +139,9 @@ def test_too_many_wrong_logins_are_not_made_worse() -> None:
     with pytest.raises(CrmUnavailable, match="makes logins wait"):
         server.client.call("m")
     assert len(server.bodies) == 1
+
+
+def test_a_proxy_that_asks_to_wait_is_waited_for() -> None:
+    server = Server(LOGIN, 429, {"id": 1, "result": 1})
+    assert server.client.call("m", effect="write") == 1
+    assert server.waits == [0.5]

@@ -137,6 +137,9 @@ class TrytonClient(HttpClient[Any]):
         if status == 401:
             raise _SessionEnded
         if status == 429:
+            wait = _retry_after(response.headers)
+            if self._authorization is not None or wait is not None:  # not Tryton itself, but a proxy before it
+                raise TryAgain("rate limit (429)", wait)
             raise CrmUnavailable(
                 "Tryton makes logins wait after too many wrong ones", where=where, todo="Try again in an hour."
             )
@@ -167,6 +170,14 @@ class TrytonClient(HttpClient[Any]):
             category, message = _explain(answer["error"])
             raise RequestRefused(status, category, message, answer)
         return answer.get("result")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, when it says so as a number."""
+    try:
+        return max(0.0, float(headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
 
 
 def _explain(error: Any) -> tuple[str, str]:
