@@ -362,14 +362,14 @@ class PersonEdits(_Record):
 
 
 class Automation(_Fault):
-    """The CRM's own code: whenever `on` is written, it sets `sets` (perhaps `on` itself: a rewrite)."""
+    """The CRM's own code: whenever `field` is written, it sets `sets` (perhaps `field` itself: a rewrite)."""
 
     about = "write"
     lasting = True
     happens = "a workflow runs"
     fault: Literal["automation"]
     object_type: str
-    on: str
+    field: str
     sets: str
     to: str
 

@@ -376,11 +376,14 @@ class HubSpotBench:
 
         kinds = {"batch/read": "read", "batch/update": "write"}
         found: list[Sent] = []
-        for path, status, traces in self.store.connection.execute(
-            "select path, status, trace_ids from requests order by received_at, seq"
+        for path, status, traces, changed in self.store.connection.execute(
+            "select path, status, trace_ids, (select json_group_array(object_id) from journal"
+            " where journal.request_id = requests.request_id) from requests order by received_at, seq"
         ):
             kind = next((word for ending, word in kinds.items() if path.endswith(ending)), "other")
             records = frozenset(str(trace).split("/")[-2] for trace in json.loads(traces or "[]"))
+            if status == 207:  # some were refused in so many words, and did not happen
+                records &= frozenset(json.loads(changed))
             found.append(Sent(kind, records, not 400 <= status < 500))
         return found
 

@@ -6,6 +6,9 @@ An outcome reads `5 applied, 2 refused (6)`: operations by result, and the exit 
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,6 +63,8 @@ _STALE = "stops (4), then stops (4)"
 GONE = {
     "plan": "stops (1), then stops (1)", "fields": _STALE, "check": "7 refused (6)", "write": "7 refused (6)",
     "resume": ALL,
+    # HubSpot names the field, and the record's others are written without it.
+    "check@hubspot": "4 applied, 3 refused (6)", "write@hubspot": "4 applied, 3 refused (6)",
 }  # fmt: skip
 LOST = dict.fromkeys(("fields", "check", "write", "verify", "resume"), "5 applied, 2 refused (6)")
 EDITED = "6 applied, 1 conflict"
@@ -280,12 +285,12 @@ ROWS: tuple[Row, ...] = (
     _row(
         "a workflow changes another field of ours",
         {"write": "4 applied, 3 altered (6)"},
-        {"fault": "automation", "on": "score", "sets": "tier", "to": "D"},
+        {"fault": "automation", "field": "score", "sets": "tier", "to": "D"},
     ),
     _row(
         "a workflow rewrites our field each time",
         {"write": "4 applied, 3 altered (6)"},
-        {"fault": "automation", "on": "score", "sets": "score", "to": "1"},
+        {"fault": "automation", "field": "score", "sets": "score", "to": "1"},
     ),
     # time
     _row("search lags a minute", {"plan": PLANNED, "check": ALL}, {"fault": "search_lag", "seconds": 60}, quick=""),
@@ -296,34 +301,71 @@ ROWS: tuple[Row, ...] = (
 
 # the page -------------------------------------------------------------------------------------------------------------
 
-BEGIN, END = "<!-- matrix: begin (python -m tests.fault_matrix writes it) -->", "<!-- matrix: end -->"
-NAMES = {"hubspot": "HubSpot", "salesforce": "Salesforce", "tryton": "Tryton"}
+COMMAND = "python -m tests.fault_matrix writes it"
+MODULES = ("test_faults_matrix", "test_salesforce_faults", "test_tryton_faults")
+NAMES = {
+    "hubspot": "HubSpot", "rest": "Salesforce", "bulk": "Salesforce, bulk jobs", "salesforce": "Salesforce",
+    "tryton": "Tryton",
+}  # fmt: skip
 
 
-def shown(outcome: str | None) -> str:
+def shown(outcome: str) -> str:
     """An outcome as the page shows it."""
-    if outcome is None:
-        return ""
     words = outcome.replace(f"planned, then {ALL}", ALL).replace(ALL, "all")
     return re.sub(r"stops \((\d)\)", r"stops \1", words).replace("_", " ")
 
 
-def table(crm: str) -> str:
-    """The matrix of one CRM in Markdown."""
-    lines = [f"| {NAMES[crm]} | {' | '.join(PHASES)} |", f"|---|{'---|' * len(PHASES)}"]
-    for row in ROWS:
-        outcomes = [shown(row.expected(phase, crm)) for phase in PHASES]
-        if any(outcomes):
-            lines.append(f"| {row.name} | {' | '.join(outcomes)} |")
+def matrix() -> str:
+    """What the tests of all CRMs expect, one table each, in Markdown."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for name in MODULES:
+        if importlib.util.find_spec(f"tests.integration.{name}") is None:
+            continue
+        for cell in importlib.import_module(f"tests.integration.{name}").cells():
+            kind, row, phase, expected = cell.values
+            found.setdefault(kind, {}).setdefault(row.name, {})[phase] = shown(expected)
+    tables: list[str] = []
+    for kind, rows in found.items():
+        lines = [f"| {NAMES[kind]} | {' | '.join(PHASES)} |", f"|---|{'---|' * len(PHASES)}"]
+        lines += [
+            f"| {name} | {' | '.join(cells.get(phase, '') for phase in PHASES)} |" for name, cells in rows.items()
+        ]
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
+
+
+def faults() -> str:
+    """Every fault, what belongs to it, and which sandbox can do it."""
+    from sandbox.crm.scripted import SUPPORTED as HUBSPOT
+    from sandbox.faults import MODELS
+    from sandbox.salesforce.scripted import SUPPORTED as SALESFORCE
+
+    lines = ["| fault | with | what happens | |", "|---|---|---|---|"]
+    for name, model in MODELS.items():
+        fields = [
+            f"`{key}`" + ("" if item.is_required() or item.default in (None, ()) else f" ({_plain(item.default)})")
+            for key, item in model.model_fields.items()
+            if key not in ("fault", "when")
+        ]
+        who = [crm for crm, can in (("HubSpot", HUBSPOT), ("Salesforce", SALESFORCE)) if name in can]
+        text = inspect.cleandoc(model.__doc__ or "").replace("\n", " ")
+        lines.append(f"| `{name}` | {', '.join(fields)} | {text} | {'' if len(who) == 2 else f'{who[0]} only'} |")
     return "\n".join(lines)
 
 
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def page(text: str) -> str:
-    """The page with the tables as they should be."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    crms = [crm for crm in NAMES if any(crm in row.crms for row in ROWS)]
-    return f"{before}{BEGIN}\n{chr(10).join(table(crm) + chr(10) for crm in crms)}{END}{after}"
+    """The page with its tables as they should be."""
+    for name, content in (("faults", faults()), ("matrix", matrix())):
+        begin, end = f"<!-- {name}: begin ({COMMAND}) -->", f"<!-- {name}: end -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        assert found and closed, f"the page has no place for {name}"
+        text = f"{before}{begin}\n{content}\n{end}{after}"
+    return text
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class SalesforceBench:
 
     def _translated(self, fault: Mapping[str, Any]) -> dict[str, Any]:
         found = dict(fault)
-        for key in ("property", "on", "sets"):
+        for key in ("property", "field", "sets"):
             if key in found:
                 found[key] = FIELDS.get(found[key], found[key])
         for key in ("record", "into"):

@@ -209,7 +209,7 @@ class FaultRunner:
     def _automate(self, one: faults.Automation, response: Response) -> bool:
         found = _json(bytes(response.body)) or {}
         results = cast("list[dict[str, Any]]", found.get("results") or [found])
-        ids = [str(item["id"]) for item in results if one.on in _properties(item)]
+        ids = [str(item["id"]) for item in results if one.field in _properties(item)]
         for record in ids:
             edit(self._store, one.object_type, record, one.sets, one.to, WORKFLOW)
         return bool(ids)

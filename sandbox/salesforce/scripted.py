@@ -143,7 +143,7 @@ class FaultRunner:
                 api.state.bulk_ends.append(BulkEnd(one.state, one.processed))
             case faults.Automation():
                 target = store.fields(one.object_type)[one.sets]
-                trigger = Trigger(one.object_type, one.on, one.sets, parse_cell(target, one.to) if one.to else None)
+                trigger = Trigger(one.object_type, one.field, one.sets, parse_cell(target, one.to) if one.to else None)
                 org.triggers.append(trigger)
                 struck.undo.append(lambda: org.triggers.remove(trigger))
             case faults.Normalise():

@@ -353,7 +353,7 @@ def test_a_person_edits(room: Room, left: str) -> None:
     assert sorted(sources[:2]) == ["CRM_UI", "INTEGRATION"]
 
 
-@one("automation", object_type="contacts", on="jobtitle", sets="lifecyclestage", to="customer")
+@one("automation", object_type="contacts", field="jobtitle", sets="lifecyclestage", to="customer")
 def test_a_workflow_sets_another_field(room: Room) -> None:
     room.write(c101="CFO", c102="CEO")
     found = room.store.get_many("contacts", [101, 102, 103])
@@ -362,7 +362,7 @@ def test_a_workflow_sets_another_field(room: Room) -> None:
     assert newest.source_type == "AUTOMATION_PLATFORM"
 
 
-@one("automation", object_type="contacts", on="jobtitle", sets="jobtitle", to="Boss")
+@one("automation", object_type="contacts", field="jobtitle", sets="jobtitle", to="Boss")
 def test_a_workflow_that_writes_our_field_again_each_time(room: Room) -> None:
     for title in ("CFO", "CEO"):
         room.write(c101=title)

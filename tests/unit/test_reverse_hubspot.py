@@ -250,3 +250,18 @@ def test_an_expired_token_is_read_again_once_for_each_request_even_for_a_write()
         adapter.write("contacts", WRITES)
     sent = [request.headers["authorization"] for request in script.requests]
     assert sent == ["Bearer secret", "Bearer second", "Bearer second", "Bearer third"]
+
+
+def test_one_bad_field_does_not_keep_the_others_of_its_record_from_being_written() -> None:
+    named = {
+        "message": "no such option",
+        "code": "INVALID_OPTION",
+        "context": {"propertyName": ["nightdesk_lead_tier"]},
+    }
+    refused = reply(400, {"category": "VALIDATION_ERROR", "message": "not valid", "errors": [named]})
+    script = Scripted([refused, written])
+    both = RecordWrite("1", "t1", {"nightdesk_lead_score": "5", "nightdesk_lead_tier": "Z"})
+    outcome = HubSpotAdapter(script.client(), "nightdesk_").write("contacts", [both])["t1"]
+    assert (outcome.state, outcome.refusal) == ("rejected", "bad_value") and "no such option" in outcome.message
+    second = json.loads(script.requests[1].content)["inputs"]
+    assert [entry["properties"] for entry in second] == [{"nightdesk_lead_score": "5"}]

@@ -4,6 +4,7 @@ namespace."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -290,7 +291,11 @@ class HubSpotAdapter:
         return {**followed, **found}
 
     def write(self, object_type: str, writes: Sequence[RecordWrite]) -> Mapping[str, WriteOutcome]:
-        """Update records; a batch that is refused as a whole is halved until the bad records stand alone."""
+        """Update records; a batch that is refused as a whole is halved until the bad records stand alone.
+
+        Of a record refused for fields that HubSpot names, the other fields are sent again without those. Its outcome
+        stays the refusal: which fields hold is seen by reading back.
+        """
         if len(writes) > _BATCH:
             raise ValueError(f"{len(writes)} records in one request")
         if len({write.trace_id for write in writes}) != len(writes) or len({write.id for write in writes}) != len(
@@ -301,14 +306,31 @@ class HubSpotAdapter:
             return self._keyed.write(object_type, writes)
         for write in writes:
             require_ours(self._namespace, self._exceptions, object_type, list(write.values))
-        return isolate(
-            writes,
-            lambda write: write.trace_id,
-            lambda batch: self._send(object_type, batch),
-            lambda _, error: WriteOutcome("rejected", str(error), _reason(error)),
-        )
+        bad: dict[str, frozenset[str]] = {}
+        outcomes = self._isolated(object_type, writes, bad)
+        rest = [write for write in (_without(w, bad.get(w.trace_id, frozenset())) for w in writes) if write is not None]
+        for name, second in (self._isolated(object_type, rest, {}) if rest else {}).items():
+            if second.state == "unknown":
+                outcomes[name] = second
+        return outcomes
 
-    def _send(self, object_type: str, batch: Sequence[RecordWrite]) -> Mapping[str, WriteOutcome]:
+    def _isolated(
+        self, object_type: str, writes: Sequence[RecordWrite], bad: dict[str, frozenset[str]]
+    ) -> dict[str, WriteOutcome]:
+        """One outcome per trace id; `bad` is told which fields of refused records HubSpot names."""
+
+        def alone(write: RecordWrite, error: WholeBatchRejected) -> WriteOutcome:
+            if isinstance(error.__cause__, RequestRefused):
+                bad[write.trace_id] = _named(error.__cause__.body)
+            return WriteOutcome("rejected", str(error), _reason(error))
+
+        return isolate(
+            writes, lambda write: write.trace_id, lambda batch: self._send(object_type, batch, bad), alone
+        )  # fmt: skip
+
+    def _send(
+        self, object_type: str, batch: Sequence[RecordWrite], bad: dict[str, frozenset[str]]
+    ) -> Mapping[str, WriteOutcome]:
         inputs = [{"id": w.id, "objectWriteTraceId": w.trace_id, "properties": dict(w.values)} for w in batch]
         try:
             _, body = self.client.request(
@@ -318,7 +340,10 @@ class HubSpotAdapter:
             raise WholeBatchRejected(explain_errors(error.body, error.message)) from error
         except OutcomeUnknown as error:
             return {write.trace_id: WriteOutcome("unknown", str(error)) for write in batch}
-        return partition(batch, body)
+        outcomes = partition(batch, body)
+        for names, error in _addressed(batch, body):
+            bad |= {name: _named(error) for name in names if outcomes[name].state == "rejected"}
+        return outcomes
 
 
 def partition(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> dict[str, WriteOutcome]:
@@ -328,7 +353,7 @@ def partition(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> dict[str
     without any address could mean is `unknown`: the read-back decides.
     """
     known = {write.trace_id for write in batch}
-    by_id = {write.id: write.trace_id for write in batch}
+    by_id = _by_id(batch)
     done: set[str] = set()
     for entry in body.get("results") or ():
         trace = entry.get("objectWriteTraceId")
@@ -338,10 +363,7 @@ def partition(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> dict[str
     failed: dict[str, str] = {}
     reasons: dict[str, Refusal] = {}
     unaddressed: list[str] = []
-    for error in cast("list[dict[str, Any]]", body.get("errors") or []):
-        traces = [name for name in _context(error, "objectWriteTraceId") if name in known]
-        ids = [*_context(error, "ids"), *_context(error, "id")]
-        names = traces or [by_id[i] for i in ids if i in by_id]
+    for names, error in _addressed(batch, body):
         message = explain_errors(error, "refused")
         for name in names:
             failed[name] = message
@@ -360,6 +382,33 @@ def partition(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> dict[str
         else:
             outcomes[name] = WriteOutcome("unknown", "; ".join(unaddressed)[:500] or "the answer does not mention it")
     return outcomes
+
+
+def _by_id(batch: Sequence[RecordWrite]) -> dict[str, str]:
+    return {write.id: write.trace_id for write in batch}
+
+
+def _addressed(batch: Sequence[RecordWrite], body: Mapping[str, Any]) -> list[tuple[list[str], dict[str, Any]]]:
+    """The errors of an answer, each with the trace ids of the inputs it is about."""
+    known, by_id = {write.trace_id for write in batch}, _by_id(batch)
+    found: list[tuple[list[str], dict[str, Any]]] = []
+    for error in cast("list[dict[str, Any]]", body.get("errors") or []):
+        traces = [name for name in _context(error, "objectWriteTraceId") if name in known]
+        ids = [*_context(error, "ids"), *_context(error, "id")]
+        found.append((traces or [by_id[i] for i in ids if i in by_id], error))
+    return found
+
+
+def _named(error: Mapping[str, Any]) -> frozenset[str]:
+    """The properties that an error names as the reason."""
+    parts = [error, *cast("list[dict[str, Any]]", error.get("errors") or [])]
+    return frozenset(name for part in parts for name in _context(part, "propertyName"))
+
+
+def _without(write: RecordWrite, bad: frozenset[str]) -> RecordWrite | None:
+    """What is left to write of a record; None when nothing is, or nothing in it was named as bad."""
+    rest = {name: value for name, value in write.values.items() if name not in bad}
+    return replace(write, values=rest) if rest and len(rest) < len(write.values) else None
 
 
 def _reason(error: WholeBatchRejected) -> Refusal:
