@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reverse_etl.crms.protocol import PropertySpec
 from sandbox.faults import FaultFile, parse
 from sandbox.salesforce.app import Options
 from sandbox.salesforce.happenings import edit
@@ -66,8 +67,11 @@ def salesforce(it: Org, faults: FaultRunner) -> Kit:
         yield
         faults.replace(FaultFile())
 
+    crm = adapter(it)
+    for name in ("Nightdesk_Op_Key__c", "Nightdesk_State__c"):
+        crm.create_property("Task", PropertySpec(name, name, "text", "nightdesk", is_unique="Key" in name))
     return Kit(
-        adapter(it),
+        crm,
         "Contact",
         {
             "number": ["Nightdesk_Lead_Score__c"],
@@ -89,4 +93,5 @@ def salesforce(it: Org, faults: FaultRunner) -> Kit:
         closed=closed,
         lost=lost,
         merge=merge,
+        keyed=("Task", {"Subject": "Call", "ActivityDate": "2026-11-18", "@Contact": ""}),
     )

@@ -24,6 +24,7 @@ from reverse_etl.crms.salesforce.client import SalesforceClient
 from reverse_etl.crms.salesforce.fields import Fields, explained
 from reverse_etl.crms.salesforce.history import History, query_all
 from reverse_etl.crms.salesforce.refusals import of_refusal, of_result
+from reverse_etl.crms.salesforce.tasks import KEYED_TYPES, Tasks
 from reverse_etl.crms.salesforce.wire import (
     CUSTOM,
     TEXT,
@@ -60,6 +61,7 @@ class SalesforceAdapter:
         exceptions: `(object_type, field)` pairs outside of it that policy allows until a date not yet passed.
         group: The mapping's property group.
         collection: How many records go as a collection; more in one write go as a bulk job.
+        key_property: The field by which tasks of ours are known.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class SalesforceAdapter:
         *,
         group: str = "nightdesk",
         collection: int = _BATCH,
+        key_property: str = "Nightdesk_Op_Key__c",
     ) -> None:
         self.client = client
         self._limit = min(collection, _BATCH)
@@ -77,6 +80,7 @@ class SalesforceAdapter:
         self._exceptions = frozenset(exceptions)
         self._fields = Fields(client, group)
         self._history = History(client)
+        self._tasks = Tasks(client, self._fields, self._history, key_property, f"{namespace}State{CUSTOM}")
         self._parents: dict[str, str] = {}
 
     @classmethod
@@ -85,7 +89,7 @@ class SalesforceAdapter:
         mapping = policy.mapping("salesforce")
         exceptions = [(str(e.object_type), e.property) for e in mapping.exceptions if e.expires_on >= as_of]
         client = SalesforceClient(base_url, token, **options)
-        return cls(client, mapping.namespace, exceptions, group=mapping.group.name)
+        return cls(client, mapping.namespace, exceptions, group=mapping.group.name, key_property=mapping.key_property)
 
     def close(self) -> None:
         """Close the connections."""
@@ -103,8 +107,8 @@ class SalesforceAdapter:
 
     @property
     def keyed_types(self) -> frozenset[str]:
-        """None yet."""
-        return frozenset()
+        """Tasks: ours are known by an external id field of our namespace (`tasks.Tasks`)."""
+        return KEYED_TYPES
 
     def write_batch(self, records: int) -> int:
         """200 for a collection; where 2,000 or more are waiting, as many as one bulk job takes."""
@@ -152,6 +156,8 @@ class SalesforceAdapter:
         """Read records by id, merged ones under the id asked for; what is missing comes with the reason."""
         if len(ids) > bulk.MAX_ROWS:
             raise ValueError(f"{len(ids)} ids in one request")
+        if object_type in KEYED_TYPES:
+            return self._tasks.read(object_type, ids, properties, history=history)
         wanted = list(dict.fromkeys(ids))
         missing = {one: "not in the CRM (no Salesforce id)" for one in wanted if not is_id(one)}
         long_of = {one: long_id(one) for one in wanted if one not in missing}
@@ -281,6 +287,8 @@ class SalesforceAdapter:
             raise ValueError(f"{len(writes)} records in one request")
         if len({w.trace_id for w in writes}) != len(writes) or len({long_id(w.id) for w in writes}) != len(writes):
             raise ValueError("a record or a trace id is twice in one request")
+        if object_type in KEYED_TYPES:
+            return self._tasks.write(object_type, writes)
         for write in writes:
             self._require_ours(object_type, write.values, self._exceptions)
         outcomes = {w.trace_id: _NO_ID for w in writes if not is_id(w.id)}

@@ -71,6 +71,13 @@ class History:
                     found[record_id][name] = [self._last_save(name, record)]
         return {i: {name: tuple(changes) for name, changes in by.items()} for i, by in found.items()}
 
+    def last_saves(
+        self, properties: Sequence[str], raw: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, dict[str, tuple[Change, ...]]]:
+        """For objects without a field history: who saved each record last."""
+        self._name({str(record.get("LastModifiedById") or "") for record in raw.values()} - {""})
+        return {i: {name: (self._last_save(name, record),) for name in properties} for i, record in raw.items()}
+
     def _last_save(self, name: str, record: Mapping[str, Any]) -> Change:
         at, user = str(record.get("LastModifiedDate") or ""), str(record.get("LastModifiedById") or "")
         return self._change(to_text(record.get(name)) or "", at, "last save of the record", user)

@@ -91,7 +91,7 @@ def _number(wire: str, scale: int) -> int | float:
         raise CannotHold("not a number") from error
     if not number.is_finite():
         raise CannotHold("not a finite number")
-    if number != round(number, scale):
+    if len(format(number, "f").partition(".")[2].rstrip("0")) > scale:
         raise CannotHold(f"the field keeps {scale} decimals, the value has more")
     return int(number) if number == number.to_integral_value() else float(number)
 
