@@ -210,8 +210,8 @@ class World:
     loaded: dict[Place, str] = field(default_factory=dict)
     loaded_alive: set[str] = field(default_factory=set)
     loaded_no: set[str] = field(default_factory=set)
-    traces: set[str] = field(default_factory=set)
     processes: int = 0
+    door: Any = None  # what the write-back sees instead of the CRM itself
 
     def __post_init__(self) -> None:
         self.con = new_ledger()
@@ -305,7 +305,7 @@ class World:
         self.clock.now += timedelta(seconds=1)
         with self.process() as con:
             made = make(
-                None, con, self.crm, self.policy, "night", AS_OF, "nightdesk", self.clock, source_rows=100
+                None, con, self.door or self.crm, self.policy, "night", AS_OF, "nightdesk", self.clock, source_rows=100
             )  # fmt: skip
         return self._keep(made)
 
@@ -370,7 +370,7 @@ class World:
 
             try:
                 end.report = apply(
-                    con, made.summary.plan_id, self.crm, self.policy, "Dana", dry, self.clock,
+                    con, made.summary.plan_id, self.door or self.crm, self.policy, "Dana", dry, self.clock,
                     observe=watch, sleep=self.clock.sleep,
                 )  # fmt: skip
             except NightdeskError as error:
@@ -392,8 +392,6 @@ class World:
     def _inspect(self, object_type: str, writes: Sequence[RecordWrite]) -> None:
         assert 0 < len(writes) <= self.crm.write_batch(len(writes))
         assert len({write.trace_id for write in writes}) == len(writes), "a trace id is used twice in a request"
-        assert not self.traces & {write.trace_id for write in writes}, "a trace id is used again"
-        self.traces |= {write.trace_id for write in writes}
         runs = {tuple(write.trace_id.split("/")[:2]) for write in writes}
         assert len(runs) == 1
         run, token = runs.pop()
