@@ -198,7 +198,9 @@ class MemoryCrm:
     def _stored(self, object_type: str, record: str, name: str, value: str) -> str:
         """A CRM formats what it keeps as it likes."""
         kind = self.schema[object_type][name].value_type if name in self.schema[object_type] else "text"
-        return f"{value}.0" if kind == "number" and value and int(record) % 2 == 0 else value
+        if kind != "number" or not value or int(record) % 2:
+            return value
+        return f"{value}0" if "." in value else f"{value}.0"
 
     def _change(self, place: Place, value: str, by: str, run: str = "") -> None:
         before = self.values.get(place, "")
