@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nightdesk.errors import NightdeskError
 from nightdesk.policy import load
-from reverse_etl.decide import COLUMNS, Condition, Rule, decide, rules_from_policy, statement
+from reverse_etl.decide import COLUMNS, Condition, Rule, decide, holds, matches, rules_from_policy, statement
 
 POLICY_RULES = rules_from_policy(load(Path(__file__).parents[2] / "policies").write_rules.rules)
 TEXTS = ["a", "b", "O'Neill", "owned", ""]
@@ -97,6 +97,43 @@ def test_a_missing_value_never_permits(entry: dict[str, Any], some: list[Rule], 
         assert rank[decide(gone, some)[0]] == 0
 
 
+@settings(max_examples=60, deadline=None)
+@given(op(), rules(), conditions())
+def test_forbid_beats_permit_whatever_else_there_is(entry: dict[str, Any], some: list[Rule], one: Condition) -> None:
+    hit = {**entry, one.column: one.values[0]}
+    forbid = Rule("zz_forbid", "forbid", None, (Condition(one.column, "in", (one.values[0],)),), "")
+    everything = Rule("a_permit", "permit", "auto", (Condition(one.column, "in", (one.values[0],)),), "")
+    decision, rule = decide(hit, [everything, *some, forbid])
+    assert decision == "denied" and rule != "default_deny"
+    # Nor does a value that is missing get past it.
+    assert decide({**hit, one.column: None}, [everything, *some, forbid])[0] == "denied"
+
+
+@settings(max_examples=60, deadline=None)
+@given(op(), rules())
+def test_what_permits_has_all_its_values_and_no_forbid_against_it(entry: dict[str, Any], some: list[Rule]) -> None:
+    decision, rule_id = decide(entry, some)
+    if decision == "denied":
+        return
+    (rule,) = [rule for rule in some if rule.id == rule_id]
+    assert all(entry[condition.column] is not None and holds(condition, entry) for condition in rule.when)
+    assert all(matches(other, entry) is False for other in some if other.effect == "forbid")
+    assert decide(dict.fromkeys(COLUMNS), some)[0] == "denied"
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.lists(op(), min_size=1, max_size=12), rules(), conditions(), st.randoms(use_true_random=False))
+def test_in_sql_one_more_forbid_allows_no_more_and_order_is_nothing(
+    ops: list[dict[str, Any]], some: list[Rule], condition: Condition, random: Any
+) -> None:
+    shuffled = list(some)
+    random.shuffle(shuffled)
+    before, again = in_sql(ops, some), in_sql(ops, shuffled)
+    after = in_sql(ops, [*some, Rule("zz_more", "forbid", None, (condition,), "")])
+    assert before == again
+    assert all(new[0] in (old[0], "denied") for old, new in zip(before, after, strict=True))
+
+
 def test_a_permit_needs_every_value() -> None:
     rule = Rule(
         "p", "permit", "auto", (Condition("risk", "equals", ("low",)), Condition("operation", "in", ("a",))), ""
@@ -150,25 +187,6 @@ def test_the_policy_decides(change: dict[str, Any], expected: tuple[str, str]) -
     entry = {**GOOD, **change}
     assert decide(entry, POLICY_RULES) == expected
     assert in_sql([entry], POLICY_RULES) == [expected]
-
-
-def test_removing_any_forbid_lets_something_through() -> None:
-    """Every forbid earns its place: without it, some operation that it alone stops would be written."""
-    stopped = {
-        "forbid_suppressed": {"is_suppressed": True},
-        "forbid_outside_namespace": {"is_namespaced": False},
-        "forbid_level_1": {"autonomy_level": 1, "risk": "low", "conflict_class": "changed_by_other"},
-        "forbid_no_evidence": {"evidence_count": 0},
-        "forbid_stale": {"is_stale": True},
-        "forbid_protected": {"field_class": "protected", "risk": "medium"},
-    }
-    forbids = [rule.id for rule in POLICY_RULES if rule.effect == "forbid"]
-    assert sorted(stopped) == sorted(forbids)
-    for rule_id, change in stopped.items():
-        entry = {**GOOD, **change}
-        assert decide(entry, POLICY_RULES) == ("denied", rule_id)
-        without = [rule for rule in POLICY_RULES if rule.id != rule_id]
-        assert decide(entry, without)[0] != "denied", rule_id
 
 
 @pytest.mark.parametrize(
