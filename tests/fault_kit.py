@@ -232,7 +232,7 @@ def _attempt(it: Night) -> str:
         report = it.apply()
     except NightdeskError as error:
         return _stopped(error)
-    _not_silent(it, report)
+    not_silent(it, report)
     return said(report.counts, report.exit_code)
 
 
@@ -285,7 +285,7 @@ def _nothing_doubled(it: Night) -> None:
             looked |= dict.fromkeys(request.records, False)
 
 
-def _not_silent(it: Night, report: ApplyReport) -> None:
+def not_silent(it: Night, report: ApplyReport) -> None:
     assert report.total == sum(report.counts.values())
     rows = it.ledger.execute(
         """
