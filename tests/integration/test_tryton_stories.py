@@ -22,8 +22,10 @@ from reverse_etl.rollback import plan_rollback
 from tests.reverse_kit import AS_OF, policies
 from tests.tryton_kit import (
     PARTIAL,
+    PARTY,
     READER,
     REASON,
+    SAM,
     SCORE,
     STAMPS,
     TIER,
@@ -73,6 +75,25 @@ def test_a_plan_is_written_once_and_nothing_else_changes(room: TrytonDesk, wire:
 
 def test_the_module_gives_everything_the_mapping_needs(room: TrytonDesk) -> None:
     assert setup.difference(room.adapter, room.policy).is_empty
+    seen = room.server.as_(SAM)(PARTY, "fields_view_get", None, "form")["arch"]
+    mapping = room.policy.mapping("tryton")
+    wanted = [item.property for item in (*mapping.fields[PARTY], *mapping.asked[PARTY])]
+    assert [name for name in wanted if f'<field name="{name}"' not in seen] == []
+
+
+def test_fields_that_are_not_there_can_only_come_from_the_module(tmp_path: Path) -> None:
+    more = policies(
+        tmp_path / "policies",
+        **{"field_mapping.tryton": lambda text: text.replace("nightdesk_lead_reason", "nightdesk_lead_because")},
+    )
+    with tryton_desk(tmp_path, policy=more) as room:
+        missing = setup.difference(room.adapter, more)
+        assert [spec.name for _, spec in missing.properties] == ["nightdesk_lead_because"] and missing.exit_code == 2
+        with pytest.raises(NightdeskError, match="has no field `nightdesk_lead_because`") as error:
+            setup.apply(room.adapter, more)
+        assert "module `nightdesk`" in error.value.todo
+        with pytest.raises(NightdeskError, match="has no option E"):
+            room.adapter.add_options(PARTY, TIER, ["A", "E"])
 
 
 # what goes wrong, each named for what it is ---------------------------------------------------------------------------
