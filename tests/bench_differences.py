@@ -39,8 +39,8 @@ def main() -> int:
     print(
         f"difference: {RECORDS:,} records x {PROPERTIES} fields, {found['changed']:,} differ: {found['ours']:.2f} s, "
         f"a bare join {found['bare']:.2f} s: {found['ratio']:.2f} x (promised {MOST_RATIO})\n"
-        f"    CPU {found['ours_cpu']:.2f} s against {found['bare_cpu']:.2f} s; a bare join with the CRM's values alone, "
-        f"without what we wrote last, {found['two_way']:.2f} s; peak {found['gb']:.1f} GB",
+        f"    CPU {found['ours_cpu']:.2f} s against {found['bare_cpu']:.2f} s; a bare join with the CRM's values "
+        f"alone, without what we wrote last, {found['two_way']:.2f} s; peak {found['gb']:.1f} GB",
         flush=True,
     )
     for fields in (1, 3, PROPERTIES):
