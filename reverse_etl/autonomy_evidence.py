@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _MINE = "plan_ops.operation = $operation and ($property is null or plan_ops.property = $property)"
 
-# The latest verdict on each different change. Undoing something is not a verdict on what was proposed.
+# What stands about each different change: its last rejection, or the first approval after it. Undoing something is not a verdict on what was proposed.
 _DECISIONS_SQL = f"""
 with verdicts as (
     select approvals.*, event.sequence as heard
@@ -37,14 +37,20 @@ with verdicts as (
             is not distinct from from_json(approvals.op_ids, '["varchar"]')
     where approvals.approved_at > $since
 ),
-latest as (
-    select plan_ops.op_id, verdicts.approval_id, verdicts.verdict
+said as (
+    select plan_ops.op_id, verdicts.approval_id, verdicts.verdict, verdicts.heard,
+        coalesce(max(verdicts.heard) filter (verdicts.verdict = 'rejected') over (partition by plan_ops.op_id), 0)
+            as rejected_last
     from verdicts
     inner join plans on plans.plan_id = verdicts.plan_id and plans.kind = 'sync'
     inner join plan_ops on plan_ops.plan_id = verdicts.plan_id
     where plan_ops.decision = 'require_approval' and {_MINE}
         and (verdicts.op_ids is null or list_contains(from_json(verdicts.op_ids, '["varchar"]'), plan_ops.op_id))
-    qualify row_number() over (partition by plan_ops.op_id order by verdicts.heard desc) = 1
+),
+-- Whoever approved it first looked at it; that somebody approved everything later takes nothing from that.
+latest as (
+    select * from said where heard >= rejected_last
+    qualify row_number() over (partition by op_id order by verdict = 'rejected', heard) = 1
 ),
 per_verdict as (select approval_id, verdict, count(*) as changes from latest group by all)
 select
