@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nightdesk import ledger, policy
@@ -14,6 +15,7 @@ from nightdesk.settings import Settings
 
 PROFILE = "profiles.yml"
 PROFILE_EXAMPLE = "profiles.yml.example"
+_PROJECT_SUFFIXES = {".sql", ".yml", ".csv", ".md"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,20 @@ class Project:
     folder: Path
     settings: Settings
     policy: policy.Policy
+
+
+def project_hash(folder: Path) -> str:
+    """Hash of every file that decides what dbt proposes: models, macros, seeds, the project file.
+
+    A plan is sealed with it: a model that was changed between review and apply makes the plan stale.
+    """
+    files = [folder / "dbt_project.yml"]
+    for name in ("models", "macros", "seeds"):
+        files += sorted(path for path in (folder / name).rglob("*") if path.suffix in _PROJECT_SUFFIXES)
+    total = hashlib.sha256()
+    for path in files:
+        total.update(f"{path.relative_to(folder).as_posix()}\n".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
 
 
 def project(folder: Path, settings: Settings, clock: Clock) -> Project:
@@ -37,7 +53,7 @@ def project(folder: Path, settings: Settings, clock: Clock) -> Project:
             where=str(folder),
             todo="Change into the folder you cloned, or clone the project first.",
         )
-    loaded = policy.load(settings.policies)
+    loaded = replace(policy.load(settings.policies), project_hash=project_hash(folder))
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if not (folder / PROFILE).exists():
         shutil.copyfile(folder / PROFILE_EXAMPLE, folder / PROFILE)

@@ -104,7 +104,7 @@ def _stale(what: str, plan_id: str, todo: str = "Make a new plan with `nightdesk
 def require_valid(
     con: duckdb.DuckDBPyConnection, plan_id: str, policy: Policy, clock: Clock, adapter: CrmAdapter | None = None
 ) -> Header:
-    """Check that a plan is still what was made, under the same policy, mapping and (with an adapter) CRM schema.
+    """Check that a plan is still what was made, under the same policy, mapping, models and (with an adapter) schema.
 
     Raises:
         NightdeskError: Exit code 4; nothing of the plan may be approved or written.
@@ -115,6 +115,8 @@ def require_valid(
         raise _stale(f"The plan expired at {iso(row['expires_at'])}", plan_id)
     if row["policy_hash"] != policy.hash or row["mapping_hash"] != plan.mapping_hash(policy, header.crm):
         raise _stale("The policy or the field mapping changed since the plan was made", plan_id)
+    if row["project_hash"] is not None and row["project_hash"] != policy.project_hash:
+        raise _stale("A dbt model, macro or seed changed since the plan was made", plan_id)
     undone = con.execute(
         """
         select undoing.plan_id

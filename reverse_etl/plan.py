@@ -212,7 +212,7 @@ def store_plan(
     )
     now = utc(clock())
     readings = guards.measure(con, "decided", policy, kind=kind, source_rows=source_rows, now=now, crm=crm)
-    hashes = (mapping_hash(policy, crm), policy.hash, schema_hash)
+    hashes = (mapping_hash(policy, crm), policy.hash, schema_hash, policy.project_hash)
     digest = _digest(con, "decided", kind, crm, rolls_back, hashes, readings)
     existing = con.execute(
         f"""
@@ -238,7 +238,7 @@ def store_plan(
         con.execute(f"insert into plan_ops (plan_id, {columns}) select ?, {columns} from decided", [plan_id])
         count = int((con.execute("select count(*) from decided").fetchone() or (0,))[0])
         con.execute(
-            "insert into plans values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "insert into plans values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 plan_id,
                 run_id,
@@ -255,6 +255,7 @@ def store_plan(
                 created_by,
                 now,
                 expires,
+                policy.project_hash,
             ],
         )
         audit.append(
@@ -330,7 +331,7 @@ def _digest(
     kind: str,
     crm: str,
     rolls_back: str | None,
-    hashes: tuple[str, str, str],
+    hashes: tuple[str | None, ...],
     readings: tuple[guards.GuardReading, ...],
     parameters: list[Any] | None = None,
     where: str = "true",
@@ -349,17 +350,19 @@ def _digest(
 def stored_digest(con: duckdb.DuckDBPyConnection, plan_id: str) -> str:
     """Compute a stored plan's digest again, from what is stored now.
 
-    A plan made before operations had a segment and a subject was sealed without them, and has none.
+    A plan made before plans knew their project, and operations a segment and a subject, was sealed without them, and
+    has none.
     """
     header = rows(
         con,
-        "select kind, crm, rolls_back_run_id, mapping_hash, policy_hash, schema_hash, guards::varchar as guards "
-        "from plans where plan_id = ?",
+        "select kind, crm, rolls_back_run_id, mapping_hash, policy_hash, schema_hash, project_hash, "
+        "guards::varchar as guards from plans where plan_id = ?",
         [plan_id],
     )[0]
     newer = con.execute(
-        "select count(*) = 0 or bool_or(coalesce(segment, subject_id) is not null) from plan_ops where plan_id = ?",
-        [plan_id],
+        "select $project is not null or count(*) = 0 or bool_or(coalesce(segment, subject_id) is not null) "
+        "from plan_ops where plan_id = $plan",
+        {"plan": plan_id, "project": header["project_hash"]},
     ).fetchone()
     sealed = con.execute("select digest from plans where plan_id = ?", [plan_id]).fetchone()
     found = ""
@@ -371,13 +374,14 @@ def stored_digest(con: duckdb.DuckDBPyConnection, plan_id: str) -> str:
 
 
 def _stored(con: duckdb.DuckDBPyConnection, plan_id: str, header: dict[str, Any], seal: str) -> str:
+    project = (header["project_hash"],) if seal == SEAL else ()
     return _digest(
         con,
         "plan_ops",
         header["kind"],
         header["crm"],
         header["rolls_back_run_id"],
-        (header["mapping_hash"], header["policy_hash"], header["schema_hash"]),
+        (header["mapping_hash"], header["policy_hash"], header["schema_hash"], *project),
         guards.from_json(header["guards"]),
         [plan_id],
         "plan_id = ?",

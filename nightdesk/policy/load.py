@@ -60,6 +60,7 @@ class Policy:
             golden cases in `decisions/` influence nothing and are left out.
         file_hashes: File name (relative to the folder, `/` between parts) to sha256 of its bytes.
         folder: Where it was read from.
+        project_hash: The dbt project it is used with (`prepare.project_hash`); None when there is none.
     """
 
     predicates: models.Predicates
@@ -82,6 +83,7 @@ class Policy:
     hash: str
     file_hashes: dict[str, str] = field(hash=False)
     folder: Path
+    project_hash: str | None = None
 
     def mapping(self, crm: str) -> models.FieldMapping:
         """The field mapping of a CRM.

@@ -14,5 +14,6 @@ select
     guards,
     created_by,
     created_at,
-    expires_at
+    expires_at,
+    project_hash
 from {{ source('ledger', 'plans') }}

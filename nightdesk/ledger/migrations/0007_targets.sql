@@ -28,7 +28,8 @@ create table plans (
     guards json not null,                  -- [{"guard", "limit", "measured", "tripped"}]
     created_by varchar not null,
     created_at timestamptz not null,
-    expires_at timestamptz not null
+    expires_at timestamptz not null,
+    project_hash varchar                   -- the dbt project's files; null in plans made before this existed
 );
-insert into plans select * from plans_before_reviews;
+insert into plans by name select * from plans_before_reviews;
 drop table plans_before_reviews;
