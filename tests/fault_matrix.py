@@ -304,8 +304,8 @@ ROWS: tuple[Row, ...] = (
 COMMAND = "python -m tests.fault_matrix writes it"
 MODULES = ("test_faults_matrix", "test_salesforce_faults", "test_tryton_faults")
 NAMES = {
-    "hubspot": "HubSpot", "rest": "Salesforce", "bulk": "Salesforce, bulk jobs", "salesforce": "Salesforce",
-    "tryton": "Tryton",
+    "hubspot": "HubSpot", "rest": "Salesforce, collections", "conditional": "Salesforce, up to 25 records",
+    "bulk": "Salesforce, bulk jobs", "salesforce": "Salesforce", "tryton": "Tryton",
 }  # fmt: skip
 
 

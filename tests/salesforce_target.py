@@ -117,7 +117,7 @@ class SalesforceBench:
                 records = frozenset(self.names[str(entry["Id"])] for entry in rows)
                 found.append(Sent("write" if starts else "read", records, may))
                 continue
-            is_write = one["method"] == "PATCH" and "tooling" not in one["path"]
+            is_write = (one["method"] == "PATCH" and "tooling" not in one["path"]) or tail == "composite"
             kind = "write" if is_write else "read" if "composite" in one["path"] else "other"
             sent = {i for i in str(one["records"]).split(";") if i} or ({tail} if is_write else set())
             # What was refused in so many words did not happen.
@@ -154,7 +154,7 @@ class SalesforceTarget:
     """Salesforce, as the sandbox org speaks it."""
 
     crm = "salesforce"
-    collection = 200
+    conditional, collection = 0, 200
     token, renewed = "00Dsandbox!session", "second-token"
 
     def seed(self, folder: Path) -> None:
@@ -181,7 +181,11 @@ class SalesforceTarget:
             now=time.monotonic, renew=lambda: self.renewed, timeout_seconds=30, quota=DailyQuota(0.2),
         )  # fmt: skip
         adapter = SalesforceAdapter(
-            adapter.client, "Nightdesk_", group=policy.mapping("salesforce").group.name, collection=self.collection
+            adapter.client,
+            "Nightdesk_",
+            group=policy.mapping("salesforce").group.name,
+            collection=self.collection,
+            conditional=self.conditional,
         )
         ids = json.loads((folder / "ids.json").read_text())
         try:
@@ -194,4 +198,10 @@ class SalesforceTarget:
 class SalesforceBulkTarget(SalesforceTarget):
     """The same org, written to by bulk jobs."""
 
-    collection = 2
+    conditional, collection = 0, 2
+
+
+class SalesforceConditionalTarget(SalesforceTarget):
+    """The same org, each record written on the condition that nobody was faster."""
+
+    conditional = 25

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
@@ -23,6 +23,57 @@ from sandbox.salesforce.store import Store
 
 log = logging.getLogger("sandbox.salesforce")
 Handler = Callable[[Call], Reply]
+MAX_SUBREQUESTS = 25
+
+
+def composite(call: Call) -> Reply:
+    """Up to 25 requests in one, each with headers and an answer of its own; without `allOrNone` alone."""
+    body = call.object()
+    asked = body.get("compositeRequest")
+    if not isinstance(asked, list) or body.get("allOrNone"):
+        raise malformed("compositeRequest must be a list; this sandbox takes it without allOrNone only")
+    parts = cast("list[dict[str, Any]]", asked)
+    if len(parts) > MAX_SUBREQUESTS:
+        raise SalesforceError("LIMIT_EXCEEDED", f"Cannot have more than {MAX_SUBREQUESTS} subrequests")
+    if len({one.get("referenceId") for one in parts}) != len(parts):
+        raise SalesforceError("INVALID_INPUT", "each subrequest needs a referenceId of its own")
+    answers: list[dict[str, Any]] = []
+    for one in parts:
+        headers = {str(n).lower(): str(v) for n, v in cast("dict[str, Any]", one.get("httpHeaders") or {}).items()}
+        if headers.keys() & {"accept", "authorization", "content-type"}:
+            raise SalesforceError("INVALID_INPUT", "this header cannot be set for a subrequest")
+        try:
+            url, method = str(one.get("url")), str(one.get("method"))
+            part = replace(call, method=method, path=url, headers=headers, body=one.get("body"), raw=b"", query={})
+            reply = dispatch(part, url.removeprefix(call.url("")))
+        except SalesforceError as error:
+            reply = Reply(error.status, error.body())
+        answers.append(
+            {"body": reply.payload, "httpHeaders": reply.headers, "httpStatusCode": reply.status,
+             "referenceId": one.get("referenceId")}
+        )  # fmt: skip
+    return Reply(200, {"compositeResponse": answers})
+
+
+def dispatch(call: Call, rest: str) -> Reply:
+    """Find the handler of an address below `/services/data/vNN.N/`, and let it answer."""
+    allowed: list[str] = []
+    for method, pattern, handler in ROUTES:
+        found = pattern.fullmatch(rest)
+        if found is not None and method == call.method:
+            params = {name: unquote(text) for name, text in found.groupdict().items() if text is not None}
+            return handler(replace(call, params=params))
+        if found is not None:
+            allowed.append(method)
+    if allowed:
+        raise SalesforceError(
+            "METHOD_NOT_ALLOWED",
+            f"HTTP Method '{call.method}' not allowed. Allowed are {','.join(allowed)}",
+            status=405,
+        )
+    raise not_found()
+
+
 TOKEN = "00Dsandbox!session"
 _S = r"(?P<object>[A-Za-z]\w*)"
 _ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -37,6 +88,7 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("PATCH", f"sobjects/{_S}/(?P<field>[^/]+)/(?P<value>[^/]+)", rows.upsert_external),
     ("GET", "query(All)?", rows.query),
     ("GET", "query(All)?/(?P<cursor>[^/]+)", rows.query_more),
+    ("POST", "composite", composite),
     ("PATCH", "composite/sobjects", collections.update),
     ("POST", "composite/sobjects", collections.create),
     ("DELETE", "composite/sobjects", collections.delete),
@@ -192,21 +244,7 @@ class Api:
             return rows.user_info(call({}))
         if match is None:
             raise not_found()
-        rest = match["rest"]
-        allowed: list[str] = []
-        for method, pattern, handler in ROUTES:
-            found = pattern.fullmatch(rest)
-            if found is not None and method == request.method:
-                return handler(call({name: unquote(text) for name, text in found.groupdict().items()}))
-            if found is not None:
-                allowed.append(method)
-        if allowed:
-            raise SalesforceError(
-                "METHOD_NOT_ALLOWED",
-                f"HTTP Method '{request.method}' not allowed. Allowed are {','.join(allowed)}",
-                status=405,
-            )
-        raise not_found()
+        return dispatch(call({}), match["rest"])
 
     def _record(
         self, sequence: int, at: str, seen: Seen, response: Response, user: str | None, refused: list[str]
@@ -229,22 +267,32 @@ def records_of(body: bytes) -> list[str]:
     content = cast("dict[str, Any]", parsed)
     if isinstance(content.get("ids"), list):
         return [str(one) for one in cast("list[Any]", content["ids"])]
+    if isinstance(content.get("compositeRequest"), list):
+        parts = cast("list[dict[str, Any]]", content["compositeRequest"])
+        return [str(one.get("url", "")).rpartition("/")[2] for one in parts]
     found = content.get("records")
     records = cast("list[Any]", found) if isinstance(found, list) else []
     inside = [cast("dict[str, Any]", one) for one in records if isinstance(one, dict)]
     return [str(one.get("id") or one.get("Id") or "") for one in inside]
 
 
+def results_of(content: bytes) -> list[dict[str, Any]]:
+    """Each record's result in the answer to a collection or to several requests in one."""
+    if content[:2] == b"[{":
+        found = cast("list[dict[str, Any] | None]", json.loads(content))
+        return [one for one in found if one is not None and "success" in one]
+    if content.startswith(b'{"compositeResponse"'):
+        return cast("list[dict[str, Any]]", json.loads(content)["compositeResponse"])
+    return []
+
+
 def _refused(body: bytes, response: Response) -> list[str]:
-    """Records of a collection that the client was told were not saved."""
-    content, records = bytes(response.body), records_of(body)
-    if not records or response.status_code != 200 or content[:2] != b"[{":
+    """Records that the client was told were not saved."""
+    records, results = records_of(body), results_of(bytes(response.body))
+    if response.status_code != 200 or len(results) != len(records):
         return []
-    results = cast("list[dict[str, Any] | None]", json.loads(content))
-    if len(results) != len(records):
-        return []
-    pairs = zip(records, results, strict=True)  # retrieving answers null for a record that is not there
-    return [record for record, result in pairs if result and result.get("success") is False]
+    pairs = zip(records, results, strict=True)
+    return [i for i, one in pairs if one.get("success") is False or 400 <= one.get("httpStatusCode", 0) < 500]
 
 
 def _token(request: Request) -> str:

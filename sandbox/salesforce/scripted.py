@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from starlette.responses import Response
 
@@ -18,7 +18,7 @@ from sandbox import faults
 from sandbox.crm.answers import CutResponse
 from sandbox.crm.faults import DropConnection
 from sandbox.salesforce import ids
-from sandbox.salesforce.app import Api, Seen, error_response, records_of
+from sandbox.salesforce.app import Api, Seen, error_response, records_of, results_of
 from sandbox.salesforce.bulk import Job
 from sandbox.salesforce.call import BulkEnd
 from sandbox.salesforce.errors import SalesforceError
@@ -107,7 +107,7 @@ class FaultRunner:
                 edit(api.store, api.state.org, one.object_type, one.record, one.property, one.value)
                 request.fault.append(one.fault)
         for one in due:
-            changed = self._reshaped(one, response)
+            changed = self._reshaped(one, response, request)
             if changed is not None:
                 request.fault.append(one.fault)
                 response = changed
@@ -173,7 +173,7 @@ class FaultRunner:
             case faults.ServerError(committed=False):
                 error = _server_error(one.status)
             case faults.EmptyAnswer(committed=False):
-                return Response("[]", 200, media_type="application/json")
+                return _answer([], request)
             case faults.RateLimit():
                 # Salesforce has no 429 of its own; both limits are 403, told apart by the message.
                 said = "TotalRequests" if one.daily else "ConcurrentRequests (Concurrent API Requests)"
@@ -193,26 +193,30 @@ class FaultRunner:
 
     # after the work ---------------------------------------------------------------------------------------------------
 
-    def _reshaped(self, one: faults.AnyFault, response: Response) -> Response | None:
+    def _reshaped(self, one: faults.AnyFault, response: Response, request: Seen) -> Response | None:
         """Another answer to the same work; None where the fault has nothing to say about it."""
-        results = _results(response)
-        if results is None:
+        results = results_of(bytes(response.body)) if response.status_code == 200 else []
+        if not results:
             return None
+        records = records_of(request.body)
         match one:
             case faults.EmptyAnswer(committed=True):
                 found: list[dict[str, Any]] = []
             case faults.OmitResults():
-                gone = set(one.chosen([str(r.get("id")) for r in results if r.get("id")], self._turns.draw))
-                found = [r for r in results if r.get("id") not in gone]
+                gone = set(one.chosen(records, self._turns.draw))
+                pairs = zip(records, results, strict=True)
+                found = [result for record, result in pairs if record not in gone]
             case faults.ExtraResults():
                 stranger: dict[str, Any] = {"id": ids.make("003", 99_999), "success": True, "errors": []}
+                if "httpStatusCode" in results[0]:
+                    stranger = {"body": None, "httpHeaders": {}, "httpStatusCode": 204, "referenceId": "stranger"}
                 found = [*results, results[0] if one.of == "same" else stranger]
             case faults.ShuffleResults():
                 found = list(results)
                 self._turns.draw.shuffle(found)
             case _:
                 return None
-        return Response(json.dumps(found), response.status_code, media_type="application/json")
+        return _answer(found, request)
 
     async def _lost(self, one: faults.AnyFault, response: Response, request: Seen) -> Response | None:
         match one:
@@ -235,13 +239,10 @@ def _server_error(status: int) -> SalesforceError:
     return SalesforceError(code, f"scripted {status}", status=status)
 
 
-def _results(response: Response) -> list[dict[str, Any]] | None:
-    """The results of a collection, when the answer is one."""
-    body = bytes(response.body)
-    if response.status_code != 200 or body[:2] != b"[{":
-        return None
-    found = cast("list[dict[str, Any]]", json.loads(body))
-    return found if all("success" in one for one in found) else None
+def _answer(results: list[dict[str, Any]], request: Seen) -> Response:
+    """These results as the answer to a collection or to several requests in one."""
+    whole: Any = {"compositeResponse": results} if request.path.endswith("/composite") else results
+    return Response(json.dumps(whole, separators=(",", ":")), 200, media_type="application/json")
 
 
 def look(request: Seen, api: Api) -> faults.Seen:

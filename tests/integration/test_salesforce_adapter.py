@@ -223,6 +223,21 @@ def test_one_record_is_written_only_if_nobody_was_faster(it: Org) -> None:
     assert crm.write("Contact", [write(record_id, version, Score="5")])[f"t/{record_id}"].state == "acknowledged"
 
 
+def test_a_few_records_are_one_request_in_which_each_is_conditional(it: Org) -> None:
+    crm = adapter(it)
+    ids = it.ids["Contact"]
+    seen = {i: record.version for i, record in crm.read("Contact", ids, [SCORE]).found.items()}
+    it.edit("Contact", ids[2], {"Title": "CFO"})
+    it.store.restrict("Contact", TIER, readable=True, editable=False)
+    writes = [write(i, seen[i], Score="5") for i in ids]
+    writes[3] = write(ids[3], seen[ids[3]], Tier="A")
+    before = crm.client.requests_sent
+    said = crm.write("Contact", writes)
+    assert crm.client.requests_sent == before + 1
+    refused = {key.removeprefix("t/"): one.refusal for key, one in said.items() if one.state != "acknowledged"}
+    assert refused == {ids[2]: "stale", ids[3]: "no_right"} and len(it.written()) == 6
+
+
 def test_a_record_merged_after_it_was_read_is_named_with_its_survivor(it: Org) -> None:
     a, b = it.ids["Contact"][:2]
     with it.store.transaction():

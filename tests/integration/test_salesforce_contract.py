@@ -93,5 +93,6 @@ def salesforce(it: Org, faults: FaultRunner) -> Kit:
         closed=closed,
         lost=lost,
         merge=merge,
+        has_versions=True,
         keyed=("Task", {"Subject": "Call", "ActivityDate": "2026-11-18", "@Contact": ""}),
     )

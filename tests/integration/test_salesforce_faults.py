@@ -1,4 +1,4 @@
-"""The fault matrix on Salesforce: the faults every CRM shares, those only Salesforce knows, and those of bulk jobs."""
+"""The fault matrix on Salesforce: shared faults and those only Salesforce knows, by each of its three ways to write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.fault_kit import PHASES, Target, prepare, run_cell
 from tests.fault_matrix import ROWS, Row
-from tests.salesforce_target import SalesforceBulkTarget, SalesforceTarget
+from tests.salesforce_target import SalesforceBulkTarget, SalesforceConditionalTarget, SalesforceTarget
 
 ALL = "7 applied"
 ALWAYS = {"times": None}
@@ -81,6 +81,27 @@ BULK = (
         {"write": ALL},
     ),
 )
+# Up to 25 records go as one request in which each is conditional. All but the first end as they do in collections.
+CONDITIONAL = (
+    Row(
+        "a person edits before it",
+        ({"fault": "person_edits", "record": "2", "property": "score", "value": "9"},),
+        {"write": "6 applied, 1 conflict"},
+    ),
+    Row(
+        "a person edits another field of the record before it",
+        ({"fault": "person_edits", "record": "2", "property": "LastName", "value": "New"},),
+        {"write": ALL},
+    ),
+    Row("connection closed after the work", ({"fault": "drop"},), {"write": ALL}),
+    Row("results in another order", ({"fault": "shuffle_results"},), {"write": ALL}),
+    Row("one record left out of the answer", ({"fault": "omit_results", "records": ["2"]},), {"write": ALL}),
+    Row(
+        "a field is hidden from us",
+        ({"fault": "field_hidden", "property": "tier"},),
+        {"write": "7 refused (6)"},
+    ),
+)
 QUICK = {
     ("nothing", "plan"), ("503", "write"), ("connection closed after the work", "write"),
     ("time-out, done a second later", "write"), ("401 once", "write"), ("the day's quota is used up", "write"),
@@ -98,13 +119,17 @@ def cells() -> Iterator[Any]:
                 continue
             marks = [] if (row.name, phase) in QUICK else [pytest.mark.soak]
             yield pytest.param("rest", row, phase, expected, id=f"{phase}-{row.name}", marks=marks)
-    for kind, rows in (("rest", OWN), ("bulk", BULK)):
+    for kind, rows in (("rest", OWN), ("conditional", CONDITIONAL), ("bulk", BULK)):
         for row in rows:
             for phase, expected in row.cells.items():
                 yield pytest.param(kind, row, phase, expected, id=f"{kind}-{phase}-{row.name}")
 
 
-TARGETS: dict[str, Target] = {"rest": SalesforceTarget(), "bulk": SalesforceBulkTarget()}
+TARGETS: dict[str, Target] = {
+    "rest": SalesforceTarget(),
+    "conditional": SalesforceConditionalTarget(),
+    "bulk": SalesforceBulkTarget(),
+}
 
 
 @pytest.fixture(scope="module")

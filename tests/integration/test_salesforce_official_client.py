@@ -178,6 +178,32 @@ def test_a_collection_with_a_mistake_in_it_is_refused_as_a_whole(sf: Salesforce,
     assert sf.Contact.get(made["Contact"][5])["Title"] is None
 
 
+def test_requests_in_one_request_have_conditions_and_answers_of_their_own(
+    sf: Salesforce, served: Any, made: Any
+) -> None:
+    clock = served[3]
+    ids = made["Contact"][2:4]
+    since = clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT")
+    clock.advance(3)
+    sf.Contact.update(ids[0], {"Phone": "1"})
+    parts = [
+        {
+            "method": "PATCH",
+            "url": f"/services/data/v62.0/sobjects/Contact/{record}",
+            "referenceId": f"ref{n}",
+            "httpHeaders": {"If-Unmodified-Since": since},
+            "body": {"Department": "Sales"},
+        }
+        for n, record in enumerate(ids)
+    ]
+    answer = sf.restful("composite", method="POST", data=json.dumps({"allOrNone": False, "compositeRequest": parts}))
+    got = {one["referenceId"]: one["httpStatusCode"] for one in answer["compositeResponse"]}
+    assert got == {"ref0": 412, "ref1": 204}
+    assert [sf.Contact.get(record)["Department"] for record in ids] == [None, "Sales"]
+    with pytest.raises(SalesforceMalformedRequest):
+        sf.restful("composite", method="POST", data=json.dumps({"compositeRequest": [parts[0]] * 26}))
+
+
 def test_records_are_retrieved_in_order_with_nulls_for_those_that_are_not_there(sf: Salesforce, made: Any) -> None:
     gone = sf.Contact.create({"LastName": "Gone"})["id"]
     sf.Contact.delete(gone)

@@ -19,7 +19,7 @@ from reverse_etl.crms.protocol import (
     WriteOutcome,
     require_ours,
 )
-from reverse_etl.crms.salesforce import bulk
+from reverse_etl.crms.salesforce import bulk, composite
 from reverse_etl.crms.salesforce.client import SalesforceClient
 from reverse_etl.crms.salesforce.fields import Fields, explained
 from reverse_etl.crms.salesforce.history import History, query_all
@@ -60,6 +60,7 @@ class SalesforceAdapter:
         namespace: The prefix of our fields; their names end in `__c`.
         exceptions: `(object_type, field)` pairs outside of it that policy allows until a date not yet passed.
         group: The mapping's property group.
+        conditional: Up to how many records go as one request in which each is conditional, if their versions are known.
         collection: How many records go as a collection; more in one write go as a bulk job.
         key_property: The field by which tasks of ours are known.
     """
@@ -71,11 +72,12 @@ class SalesforceAdapter:
         exceptions: Iterable[tuple[str, str]] = (),
         *,
         group: str = "nightdesk",
+        conditional: int = composite.MAX_PARTS,
         collection: int = _BATCH,
         key_property: str = "Nightdesk_Op_Key__c",
     ) -> None:
         self.client = client
-        self._limit = min(collection, _BATCH)
+        self._conditional, self._limit = min(conditional, composite.MAX_PARTS), min(collection, _BATCH)
         self._namespace = namespace
         self._exceptions = frozenset(exceptions)
         self._fields = Fields(client, group)
@@ -281,8 +283,8 @@ class SalesforceAdapter:
     # writing ----------------------------------------------------------------------------------------------------------
 
     def write(self, object_type: str, writes: Sequence[RecordWrite]) -> Mapping[str, WriteOutcome]:
-        """Update records. A single one is written on the condition that nobody was faster; several go as a collection,
-        more than 200 as a bulk job, neither of which can be made conditional."""
+        """Update records: up to 25 each on the condition that nobody was faster, up to 200 as a collection, more as a
+        bulk job; the latter two cannot be made conditional."""
         if len(writes) > bulk.MAX_ROWS:
             raise ValueError(f"{len(writes)} records in one request")
         if len({w.trace_id for w in writes}) != len(writes) or len({long_id(w.id) for w in writes}) != len(writes):
@@ -362,13 +364,10 @@ class SalesforceAdapter:
     def _send(
         self, object_type: str, batch: Sequence[RecordWrite], bodies: Mapping[str, Mapping[str, Any]]
     ) -> Mapping[str, WriteOutcome]:
-        since = http_date(batch[0].version) if len(batch) == 1 and batch[0].version else None
+        conditional = len(batch) <= self._conditional and all(w.version and http_date(w.version) for w in batch)
         try:
-            if since is not None:
-                path = f"sobjects/{object_type}/{batch[0].id}"
-                headers = {"If-Unmodified-Since": since}
-                self.client.request("PATCH", path, body=bodies[batch[0].trace_id], headers=headers, effect="write")
-                return {batch[0].trace_id: WriteOutcome("acknowledged")}
+            if conditional:
+                return composite.send(self.client, object_type, batch, bodies)
             kind = {"attributes": {"type": object_type}}
             body = {"allOrNone": False, "records": [{**kind, "id": w.id, **bodies[w.trace_id]} for w in batch]}
             answer = self.client.request("PATCH", "composite/sobjects", body=body, effect="write").body
