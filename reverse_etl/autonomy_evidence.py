@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _MINE = "plan_ops.operation = $operation and ($property is null or plan_ops.property = $property)"
 
-# What stands about each different change: its last rejection, or the first approval after it. Undoing something is not a verdict on what was proposed.
+# What stands about each different change: its last rejection, or the first approval after it. Undoing something is no
+# verdict on what was proposed.
 _DECISIONS_SQL = f"""
 with verdicts as (
     select approvals.*, event.sequence as heard
@@ -285,9 +286,8 @@ def judge(
         return ("hold", level, lacking) if lacking else ("promote", 2, ["no violations; at L2 a person decides all"])
     if at_level.reviewed < promotion.decisions_at_least:
         lacking.append(f"{at_level.reviewed} of {promotion.decisions_at_least} decisions")
-    if interval is None or interval[0] < promotion.acceptance_at_least:
-        shown = "no decisions" if interval is None else f"{interval[0]:.3f}"
-        lacking.append(f"acceptance at least {shown}, needs {promotion.acceptance_at_least:g}")
+    if interval and interval[0] < promotion.acceptance_at_least:
+        lacking.append(f"acceptance at least {interval[0]:.3f}, needs {promotion.acceptance_at_least:g}")
     if at_level.rehearsed_at is None:
         lacking.append("no rollback rehearsed")
     elif (now - at_level.rehearsed_at).days >= promotion.rehearsal_within_days:

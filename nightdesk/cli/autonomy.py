@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,8 +47,14 @@ def show(output: Annotated[str, OUTPUT] = "text") -> None:
 
     project = prepared()
     with ledger.connect(project.settings.ledger, read_only=True) as con:
-        places, proposals = standings(con, project.policy), newest(con)
+        places = standings(con, project.policy)
         targets = own_targets(con, project.policy)
+        # A proposal about a level that was left since is history.
+        proposals = {
+            target: one
+            for target, one in newest(con).items()
+            if target in places and one.level == places[target].level and one.reviewed_at >= _entered(places[target])
+        }
     if output == "json":
         shown = [
             {**_standing_json(places[target]), "proposal": _proposal_json(proposals.get(target))}
@@ -56,6 +63,10 @@ def show(output: Annotated[str, OUTPUT] = "text") -> None:
         print(json.dumps(shown, indent=2, default=str))
         return
     console().print(_table(places, proposals, sorted(targets, key=name_of)))
+
+
+def _entered(standing: Standing) -> datetime:
+    return standing.entered_at or datetime.min.replace(tzinfo=UTC)
 
 
 def _table(places: Mapping[Target, Standing], proposals: Mapping[Target, Proposal], targets: list[Target]) -> Table:
@@ -69,7 +80,7 @@ def _table(places: Mapping[Target, Standing], proposals: Mapping[Target, Proposa
         table.add_column(name, no_wrap=name in ("operation", "since"))
     for target in targets:
         standing, proposal = places[target], proposals.get(target)
-        said = f"{proposal.proposal} (L{proposal.to_level})" if proposal else "not reviewed yet"
+        said = f"{proposal.proposal} (L{proposal.to_level})" if proposal else "none at this level"
         table.add_row(
             name_of(target),
             f"L{standing.level}",
