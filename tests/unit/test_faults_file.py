@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,10 @@ def test_the_example_can_be_served_and_says_what_it_will_do(monkeypatch: pytest.
     bad.write_text("faults: [{fault: flood}]")
     refused = CliRunner().invoke(app, ["sandbox", "serve", "--faults", str(bad)])
     assert refused.exit_code == 1 and len(served) == 1
+
+
+def test_every_test_the_page_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", fault_matrix.PAGE.read_text(encoding="utf-8"))
+    assert len(named) >= 15
+    root = DOCS.parent
+    assert [f"{path}::{name}" for path, name in named if f"def {name}(" not in (root / path).read_text()] == []
