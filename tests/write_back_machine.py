@@ -211,6 +211,7 @@ class World:
     loaded_alive: set[str] = field(default_factory=set)
     loaded_no: set[str] = field(default_factory=set)
     processes: int = 0
+    project: str = "the dbt project"
     door: Any = None  # what the write-back sees instead of the CRM itself
 
     def __post_init__(self) -> None:
@@ -227,7 +228,7 @@ class World:
 
     @property
     def policy(self) -> Policy:
-        return policy_of(self.strict)
+        return replace(policy_of(self.strict), project_hash=self.project)
 
     @contextmanager
     def process(self) -> Iterator[Process]:

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 
 from nightdesk.errors import NightdeskError
 from nightdesk.policy import load
+from nightdesk.prepare import project_hash
 from reverse_etl import audit
 from reverse_etl.digest import OP_COLUMNS
 from tests.memory_crm import CONTACTS
 from tests.reverse_kit import POLICIES
-from tests.write_back_machine import PLACES, REASON, REPLY, ROLE, SCORE, TIER, WANTED, Made, World
+from tests.write_back_machine import PLACES, REASON, REPLY, ROLE, ROOT, SCORE, TIER, WANTED, Made, World
 
 QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
 CHOICES = {
@@ -33,10 +34,6 @@ CHOICES = {
     "kind": ("sync", "rollback", "review"),
     "verdict": ("approved", "rejected"),
 }
-PLAN_COLUMNS = (
-    "run_id", "crm", "kind", "rolls_back_run_id", "as_of", "digest", "policy_hash", "mapping_hash", "schema_hash",
-    "operation_count", "guards", "created_by", "created_at", "expires_at",
-)  # fmt: skip
 APPROVAL_COLUMNS = ("approval_id", "plan_id", "digest", "verdict", "op_ids", "approver", "role", "expires_at", "via")
 
 
@@ -117,7 +114,9 @@ def test_untouched_it_is_written() -> None:
 def test_a_plan_with_one_cell_changed_is_refused(sealed: tuple[World, Made], data: st.DataObject) -> None:
     world, made = sealed
     table = data.draw(st.sampled_from(["plan_ops", "plan_ops", "plans"]), label="table")
-    column = data.draw(st.sampled_from(OP_COLUMNS if table == "plan_ops" else PLAN_COLUMNS), label="column")
+    columns = sorted(row[0] for row in world.con.execute(f"describe {table}").fetchall() if row[0] != "plan_id")
+    assert table != "plan_ops" or columns == sorted(OP_COLUMNS)
+    column = data.draw(st.sampled_from(columns), label="column")
     where, key = "plan_id = ?", [made.summary.plan_id]
     if table == "plan_ops":
         where, key = f"{where} and op_id = ?", [*key, data.draw(st.sampled_from(sorted(made.ops)), label="operation")]
@@ -186,13 +185,49 @@ def test_a_policy_with_one_byte_changed_is_another_policy(
     assert changed.hash != original.hash
 
 
-def test_a_plan_of_another_policy_or_mapping_is_refused(sealed: tuple[World, Made]) -> None:
+@pytest.mark.parametrize("what", ["policy", "dbt project"])
+def test_a_plan_of_another_policy_or_project_is_refused(sealed: tuple[World, Made], what: str) -> None:
     world, made = sealed
-    world.strict = False
+    world.strict, world.project = (False, world.project) if what == "policy" else (True, "another project")
     try:
         refuses(world, made, (4,))
     finally:
-        world.strict = True
+        world.strict, world.project = True, World.project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the dbt project's files."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copy(ROOT / "dbt_project.yml", folder)
+    for name in ("models", "macros", "seeds"):
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+@settings(max_examples=20, **QUICK)
+@given(data=st.data())
+def test_a_project_with_one_byte_changed_is_another_project(project: Path, data: st.DataObject) -> None:
+    before = project_hash(project)
+    files = sorted(path for path in project.rglob("*") if path.is_file() and path.stat().st_size)
+    path = data.draw(st.sampled_from(files), label="file")
+    text = path.read_bytes()
+    how = data.draw(st.sampled_from(["byte", "gone", "renamed"]), label="change")
+    moved = path.with_name(f"another_{path.name}")
+    if how == "byte":
+        at = data.draw(st.integers(0, len(text) - 1), label="byte")
+        path.write_bytes(text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :])
+    elif path.name == "dbt_project.yml":
+        return
+    else:
+        path.unlink()
+        if how == "renamed":
+            moved.write_bytes(text)
+    try:
+        assert project_hash(project) != before
+    finally:
+        path.write_bytes(text)
+        moved.unlink(missing_ok=True)
 
 
 @settings(max_examples=12, **QUICK)
