@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from sandbox import faults
 from sandbox.crm.app import Options, build_app
 from sandbox.crm.limits import UNLIMITED
 from sandbox.crm.scripted import FaultRunner
+from sandbox.crm.server import running
 from sandbox.crm.store import Store
 from sandbox.crm.tiny import AS_OF, tiny_store
 from sandbox.crm.tokens import Token
@@ -420,3 +422,42 @@ def test_a_store_of_an_earlier_release_gets_the_new_columns(tmp_path: Path) -> N
             old.connection.execute(f"alter table requests drop column {column}")
     with Store.open(path) as opened:
         assert opened.connection.execute("select count(inputs), count(trace_ids) from requests").fetchone() == (0, 0)
+
+
+# over a real socket ---------------------------------------------------------------------------------------------------
+
+
+def test_over_a_socket_a_fault_is_what_it_is_in_process(tmp_path: Path) -> None:
+    """A served sandbox resets a connection in the middle of an answer, closes one without any, and waits really."""
+    file = faults.parse(
+        {
+            "faults": [
+                {"fault": "cut"},
+                {"fault": "drop", "when": {"kth": 2}},
+                {"fault": "delay", "seconds": 0.3, "when": {"kth": 3}},
+                {"fault": "record_archived", "object_type": "contacts", "record": "999", "when": {"kth": 4}},
+            ]
+        }
+    )
+    path = tiny_store(tmp_path / "crm.sqlite")
+    with running(path, limits=UNLIMITED, faults=FaultRunner(file, forgiving=True)) as crm:
+        headers = {"Authorization": f"Bearer {crm.token}"}
+        with httpx2.Client(base_url=crm.url, headers=headers, trust_env=False, timeout=0.15) as http:
+            for number, error in enumerate((httpx2.TransportError, httpx2.RemoteProtocolError, httpx2.ReadTimeout), 1):
+                inputs = [{"id": "101", "properties": {"jobtitle": f"Title {number}"}}]
+                with pytest.raises(error):
+                    http.post(WRITE, json={"inputs": inputs})
+            deadline = time.monotonic() + 5
+            while time.monotonic() < deadline:  # the late one is done although nobody waits for it
+                found = crm.store.get("contacts", 101)
+                if found is not None and found.properties["jobtitle"] == "Title 3":
+                    break
+                time.sleep(0.02)
+            assert http.get("/crm/v3/objects/contacts/101", timeout=5).status_code == 200
+        struck = [
+            row[0] for row in crm.store.connection.execute("select fault from requests order by received_at, seq")
+        ]
+        found = crm.store.get("contacts", 101)
+        assert found is not None and found.properties["jobtitle"] == "Title 3"
+    assert struck[:3] == ["cut after commit", "drop after commit", "delay 0.3s before commit"]
+    assert "record_archived could not happen" in struck[3] and "999" in struck[3]
