@@ -116,6 +116,7 @@ def _night(
     write_plan: bool,
 ) -> None:
     from enrich.memory import similarity
+    from reverse_etl import autonomy_review
 
     settings = project.settings
     # What the policy asks for and nobody can give must show before anything is loaded or asked.
@@ -229,6 +230,7 @@ def _night(
             made = steps.make_plan(project, run.run_id, clock, crm)
             night.other_plans.append(made)
             numbers |= {"operations": made.operation_count}
+    autonomy_review.review_if_due(settings.ledger, project.policy, clock)
     timed("plan", began)
 
     began = clock().timestamp()

@@ -18,6 +18,7 @@ from nightdesk.errors import NightdeskError
 from reverse_etl import audit
 from reverse_etl.autonomy import (
     DENIED,
+    SYSTEM,
     Change,
     Standing,
     Target,
@@ -131,6 +132,24 @@ def review(
             )
         audit.anchor(con, clock)
         return tuple(found)
+
+
+def review_if_due(
+    ledger: Path | duckdb.DuckDBPyConnection, policy: Policy, clock: Clock, *, ids: NewId = new_id
+) -> tuple[Proposal, ...]:
+    """Review when the last one is a week old (`review_every_days`) and something was written since; else do nothing.
+
+    Who asks is Nightdesk itself, so any person in the right role may take what is proposed.
+    """
+    with opened(ledger) as con:
+        last, written = con.execute(
+            "select (select max(reviewed_at) from autonomy_reviews), "
+            "(select max(started_at) from apply_runs where not dry_run)"
+        ).fetchone() or (None, None)
+        every = timedelta(days=policy.autonomy.review_every_days)
+        if written is None or (last is not None and (written <= last or utc(clock()) - utc(last) < every)):
+            return ()
+        return review(con, policy, clock, SYSTEM, ids=ids)
 
 
 def _seal(one: Proposal) -> str:

@@ -71,10 +71,11 @@ class Demotion(PolicyModel):
 
 
 class Autonomy(PolicyModel):
-    """All of the file."""
+    """All of the file. `review_every_days`: how often a night weighs the evidence by itself."""
 
     operations: dict[Operation, OperationAutonomy]
     roles: tuple[Word, ...] = Field(min_length=1)
+    review_every_days: Days
     promotion: Promotion
     demotion: Demotion
 

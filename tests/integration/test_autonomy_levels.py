@@ -107,9 +107,13 @@ def refused(call: Callable[[], Any]) -> str:
 
 def test_a_level_is_earned_proposed_taken_once_and_holds_from_the_next_plan(room: Desk) -> None:
     assert level(room) == 2
+    assert autonomy_review.review_if_due(room.ledger, room.policy, room.clock) == ()  # nothing was written yet
     assert "0 of 8 decisions" in weighed(room)[1]
     assert "No valid proposal" in refused(lambda: promote(room))
     earn(room)
+    mine = autonomy_review.review_if_due(room.ledger, room.policy, room.clock)
+    assert {one.proposed_by for one in mine} == {"nightdesk"}
+    assert autonomy_review.review_if_due(room.ledger, room.policy, room.clock) == ()
     good = proposal(room, by="Dana")
     assert (good.proposal, good.level, good.to_level) == ("promote", 2, 3)
     assert (good.evidence["approved"], good.evidence["reviewed"], good.evidence["rejected"]) == (10, 10, 0)
@@ -130,8 +134,10 @@ def test_a_level_is_earned_proposed_taken_once_and_holds_from_the_next_plan(room
     events = room.ledger.execute(
         "select actor, action, subject from audit_events where action like 'autonomy%' order by sequence"
     ).fetchall()
-    assert [event[:2] for event in events] == [("Dana", "autonomy_reviewed"), ("Kim", "autonomy_promoted")]
-    assert events[1][2] == "lead_quality"
+    assert [event[:2] for event in events] == [
+        ("nightdesk", "autonomy_reviewed"), ("Dana", "autonomy_reviewed"), ("Kim", "autonomy_promoted"),
+    ]  # fmt: skip
+    assert events[2][2] == "lead_quality"
 
 
 def test_a_proposal_ends_with_its_time_its_policy_and_its_evidence(room: Desk, tmp_path: Path) -> None:
