@@ -269,7 +269,7 @@ def _difference(
         )
         select * exclude (i) from decided
         where {wanted}
-        order by {more} desc, i limit 1
+        order by {rank.format("after")} - {rank.format("before")} desc, i limit 1
         """
     ).fetchone()
     if row is None:
