@@ -133,6 +133,7 @@ def test_values_travel_as_their_fields_type() -> None:
         assert wrong not in str(raised.value)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=60))
 def test_any_text_survives_a_query_and_a_bulk_file(text: str) -> None:
     query = soql.parse(f"SELECT Id FROM Contact WHERE Name = {quoted(text)}")
@@ -193,6 +194,7 @@ results = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.one_of(results, st.none(), st.just({"a": 1})))
 def test_whatever_a_collection_answers_each_record_has_one_outcome(count: int, answer: Any) -> None:
     batch = [RecordWrite(ids.make("003", n), f"t{n}", {"F__c": "1"}) for n in range(count)]
@@ -220,7 +222,7 @@ def test_whatever_a_composite_answers_each_record_has_one_outcome(count: int, pa
         assert outcomes[write.trace_id].state == expected
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)  # up to 200 records a time
 @given(st.integers(1, 200), st.data())
 def test_bad_records_are_found_in_few_requests(count: int, data: st.DataObject) -> None:
     """k bad records among n take at most 2k * ceil(log2 n) + 1 requests, and all others are written once."""
