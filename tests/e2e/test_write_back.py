@@ -46,11 +46,11 @@ def outside(world: World) -> int:
     """Entries of the journal that are neither a value of ours nor a field of a record that we made."""
     found = world.crm(
         f"""
+        with made as (select object_type || ':' || object_id as record from journal where property = '{KEY}')
         select count(*) from journal
         where (action <> 'set' or property not like 'nightdesk_%')
-            and object_type || '/' || object_id not in (
-                select object_type || '/' || object_id from journal where property = '{KEY}'
-            )
+            and object_type || ':' || object_id not in (select record from made)
+            and coalesce(after, '') not in (select record from made)  -- the other end of an association
         """
     )
     return int(found[0][0])

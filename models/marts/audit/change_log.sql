@@ -31,6 +31,7 @@ results as (
         op_results.crm_before,
         op_results.crm_after,
         op_results.message,
+        op_results.refusal,
         op_results.recorded_at
     from {{ ref('stg_ledger__op_results') }} as op_results
     inner join {{ ref('stg_ledger__apply_runs') }} as apply_runs
@@ -39,20 +40,42 @@ results as (
 
 ),
 
-last_approvals as (
+-- Who said yes to each change: the latest word of everybody who spoke about it, two people where policy asks for two.
+verdicts as (
+
+    select
+        plan_ops.plan_id,
+        plan_ops.op_id,
+        approvals.approver,
+        approvals.verdict
+    from {{ ref('stg_ledger__approvals') }} as approvals
+    inner join plan_ops
+        on
+            approvals.plan_id = plan_ops.plan_id
+            and plan_ops.decision = 'require_approval'
+            and (
+                approvals.op_ids is null
+                or list_contains(
+                    from_json(approvals.op_ids, '["varchar"]'), plan_ops.op_id
+                )
+            )
+    qualify
+        row_number() over (
+            partition by plan_ops.plan_id, plan_ops.op_id, approvals.approver
+            order by approvals.approved_at desc, approvals.approval_id asc
+        ) = 1
+
+),
+
+approvers as (
 
     select
         plan_id,
-        approver,
-        role,
-        approved_at
-    from {{ ref('stg_ledger__approvals') }}
+        op_id,
+        string_agg(approver, ', ' order by approver) as approver
+    from verdicts
     where verdict = 'approved'
-    qualify
-        row_number() over (
-            partition by plan_id
-            order by approved_at desc, approval_id asc
-        ) = 1
+    group by plan_id, op_id
 
 ),
 
@@ -80,15 +103,16 @@ final as (
         plan_ops.reason,
         plan_ops.decision,
         plan_ops.deciding_rule,
-        case
-            when plan_ops.decision = 'require_approval' then last_approvals.approver
-        end as approver,
+        approvers.approver,
         plans.created_by,
         results.actor,
         results.result,
         results.crm_before,
         results.crm_after,
         results.message,
+        results.refusal,
+        plan_ops.segment,
+        plan_ops.subject_id,
 
         -- numerics
         plan_ops.confidence,
@@ -104,8 +128,10 @@ final as (
         on
             plan_ops.plan_id = results.plan_id
             and plan_ops.op_id = results.op_id
-    left join last_approvals
-        on plan_ops.plan_id = last_approvals.plan_id
+    left join approvers
+        on
+            plan_ops.plan_id = approvers.plan_id
+            and plan_ops.op_id = approvers.op_id
 
 )
 

@@ -6,5 +6,6 @@ select
     crm_before,
     crm_after,
     message,
+    refusal,
     recorded_at
 from {{ source('ledger', 'op_results') }}

@@ -26,5 +26,7 @@ select
     is_suppressed,
     is_namespaced,
     decision,
-    deciding_rule
+    deciding_rule,
+    segment,
+    subject_id
 from {{ source('ledger', 'plan_ops') }}
