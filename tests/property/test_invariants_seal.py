@@ -161,7 +161,7 @@ def test_an_approval_with_one_cell_changed_is_none(sealed: tuple[World, Made], d
         world.con.execute(f"update approvals set {column} = ?", [value])
 
 
-@settings(max_examples=4, **QUICK)
+@settings(max_examples=3, **QUICK)
 @given(data=st.data())
 def test_a_policy_with_one_byte_changed_is_another_policy(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -278,7 +278,7 @@ def chained() -> Iterator[tuple[World, Path]]:
 DAMAGE = ("edit", "delete", "insert", "swap", "truncate", "rewrite")
 
 
-@settings(max_examples=40, **QUICK)
+@settings(max_examples=30, **QUICK)
 @given(data=st.data())
 def test_any_damage_is_found_at_the_first_bad_event(chained: tuple[World, Path], data: st.DataObject) -> None:
     world, anchors = chained
