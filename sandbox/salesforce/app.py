@@ -96,6 +96,7 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", f"composite/sobjects/{_S}", collections.retrieve),
     ("PATCH", f"composite/sobjects/{_S}/(?P<field>[^/]+)", collections.upsert),
     ("POST", "jobs/ingest", bulk.create),
+    ("GET", "jobs/ingest", bulk.listing),
     ("GET", "jobs/ingest/(?P<job>[^/]+)", bulk.state),
     ("PATCH", "jobs/ingest/(?P<job>[^/]+)", bulk.change),
     ("DELETE", "jobs/ingest/(?P<job>[^/]+)", bulk.remove),

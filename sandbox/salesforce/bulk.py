@@ -51,6 +51,12 @@ class Job:
         return found | ({"errorMessage": self.message} if self.message else {})
 
 
+def listing(call: Call) -> Reply:
+    """All jobs, newest last."""
+    jobs = [job.info() for job in call.state.jobs.values() if isinstance(job, Job)]
+    return Reply(200, {"done": True, "nextRecordsUrl": None, "records": jobs})
+
+
 def _job(call: Call) -> Job:
     found = call.state.jobs.get(ids.long(call.params["job"])) if len(call.params["job"]) in (15, 18) else None
     if not isinstance(found, Job):
@@ -98,7 +104,7 @@ def change(call: Call) -> Reply:
     ):  # fmt: skip
         raise SalesforceError("INVALIDJOBSTATE", f"a job cannot go from {job.state} to {state}")
     job.state = str(state)
-    if state == "UploadComplete":
+    if state == "UploadComplete" and not call.state.bulk_late:
         _work(call, job)
     elif not job.end:
         job.unprocessed = _rows(job)
@@ -110,6 +116,8 @@ def state(call: Call) -> Reply:
     job = _job(call)
     if job.state in ("UploadComplete", "InProgress"):
         job.polls += 1
+        if job.polls > call.state.bulk_polls and not job.end:
+            _work(call, job)
         job.state = job.end if job.polls > call.state.bulk_polls else "InProgress"
     return Reply(200, job.info())
 

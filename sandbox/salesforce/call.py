@@ -39,6 +39,7 @@ class State:
 
     Attributes:
         bulk_polls: How often a job's state is asked before the job is done.
+        bulk_late: Whether a job's records are saved only then, and not as soon as its upload is complete.
     """
 
     org: Org
@@ -48,6 +49,7 @@ class State:
     jobs: dict[str, Any] = field(default_factory=dict[str, Any])
     bulk_ends: list[BulkEnd] = field(default_factory=list["BulkEnd"])
     bulk_polls: int = 1
+    bulk_late: bool = False
     ambiguous_key: bool = False
 
 

@@ -318,7 +318,7 @@ def test_thousands_go_as_one_job_and_are_read_in_a_few_requests(many: Org) -> No
     read = crm.read("Contact", ids, [SCORE, TIER, REASON])
     assert read.found[ids[9]].values == {SCORE: "9.0", TIER: None, REASON: 'line "9",\nnext'}
     assert read.found[ids[3]].values[REASON] == "#N/A" and read.found[ids[5]].values[TIER] == "D"
-    assert crm.client.requests_sent <= 1 + 9 + 1 + 3  # describe, the job, one text that no file holds, reading
+    assert crm.client.requests_sent <= 1 + 9 + 1 + 1 + 3  # describe, the job, one text no file holds, jobs?, reading
     written_once(many)
 
 
@@ -333,6 +333,30 @@ def test_a_job_that_ends_early_loses_nobody(many: Org, state: str, left: str) ->
     assert set(states) <= {"acknowledged", left}
     assert len(many.written()) == states.count("acknowledged")
     written_once(many)
+
+
+def test_a_job_that_an_interrupted_run_left_behind_ends_before_anybody_looks(many: Org) -> None:
+    """Its writes come late: whoever reads before them would send again, over whatever people do in between."""
+    many.api.state.bulk_late, many.api.state.bulk_polls = True, 4
+    ids = many.ids["Contact"][:300]
+    killed = adapter(many)
+    killed.client.wait = lambda seconds: (_ for _ in ()).throw(KeyboardInterrupt)  # before the second look at the job
+    with pytest.raises(KeyboardInterrupt):
+        killed.write("Contact", [write(i, Score="1") for i in ids])
+    assert many.written() == []
+    again = adapter(many)
+    assert {one.values[SCORE] for one in again.read("Contact", ids, [SCORE]).found.values()} == {"1.0"}
+    assert len(many.waited) >= 3
+    sent = again.client.requests_sent
+    again.read("Contact", ids, [SCORE])
+    assert again.client.requests_sent == sent + 1  # asked once
+    many.api.state.bulk_polls = 10_000
+    killed = adapter(many)
+    killed.client.wait = lambda seconds: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        killed.write("Contact", [write(i, Score="2") for i in ids])
+    with pytest.raises(CrmUnavailable, match="still at work"):
+        adapter(many).read("Contact", ids, [SCORE])
 
 
 def test_a_job_refused_for_its_header_still_names_the_bad_record(many: Org) -> None:

@@ -55,9 +55,9 @@ OWN = (
         {"fields": "stops (4), then stops (4)", "write": "7 refused (6)", "verify": "4 applied, 3 ignored (6)"},
     ),
     Row(
-        "requests used up at the fourth call",
-        ({"fault": "rate_limit", "daily": True, "when": {"kth": 4, "kind": None}},),
-        {"write": f"stops (7), then {ALL}"},  # fields, records, the write, and then the reading back
+        "requests used up at the fifth call",
+        ({"fault": "rate_limit", "daily": True, "when": {"kth": 5, "kind": None}},),
+        {"write": f"stops (7), then {ALL}"},  # fields, jobs, records, the write, and then the reading back
     ),
 )
 BULK = (

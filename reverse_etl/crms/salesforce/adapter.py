@@ -84,6 +84,7 @@ class SalesforceAdapter:
         self._history = History(client)
         self._tasks = Tasks(client, self._fields, self._history, key_property, f"{namespace}State{CUSTOM}")
         self._parents: dict[str, str] = {}
+        self._quiet: set[str] = set()  # objects on which no job of an earlier run is at work
 
     @classmethod
     def connect(cls, base_url: str, token: str, policy: Policy, as_of: Any, **options: Any) -> SalesforceAdapter:
@@ -161,6 +162,7 @@ class SalesforceAdapter:
         if object_type in KEYED_TYPES:
             return self._tasks.read(object_type, ids, properties, history=history)
         wanted = list(dict.fromkeys(ids))
+        self._settle(object_type)
         missing = {one: "not in the CRM (no Salesforce id)" for one in wanted if not is_id(one)}
         long_of = {one: long_id(one) for one in wanted if one not in missing}
         raw = self._retrieve(object_type, list(dict.fromkeys(long_of.values())), properties)
@@ -181,6 +183,16 @@ class SalesforceAdapter:
             else:
                 missing.setdefault(one, "not in the CRM")
         return ReadResult(found, missing)
+
+    def _settle(self, object_type: str) -> None:
+        """Before the first look at an object: let a bulk job of an interrupted run come to its end."""
+        if object_type in self._quiet:
+            return
+        try:
+            bulk.wait_for_earlier(self.client, object_type, self._history.me, self.client.wait)
+        except RequestRefused as error:
+            raise explained(error, "bulk jobs") from error
+        self._quiet.add(object_type)
 
     def _retrieve(self, object_type: str, ids: Sequence[str], properties: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Records by id; those that are not there, or that we may not see, are left out."""

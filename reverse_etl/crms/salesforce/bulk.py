@@ -107,6 +107,39 @@ def run(client: SalesforceClient, object_type: str, file: BulkFile, on_wait: Cal
     return answer
 
 
+def wait_for_earlier(
+    client: SalesforceClient, object_type: str, me: Callable[[], str | None], on_wait: Callable[[float], None]
+) -> None:
+    """Wait until no job of ours is at work on an object: one that an interrupted run has left behind would change
+    records after we looked at them.
+
+    Args:
+        client: The HTTP client.
+        object_type: The object.
+        me: The integration user; None takes everybody's jobs for ours.
+        on_wait: Waits that many seconds.
+
+    Raises:
+        CrmUnavailable: It does not end.
+    """
+    answer = cast("dict[str, Any]", client.request("GET", "jobs/ingest", params={"jobType": "V2Ingest"}).body)
+    while True:
+        for job in cast("list[dict[str, Any]]", answer.get("records") or []):
+            at_work = job.get("state") in ("UploadComplete", "InProgress")
+            if at_work and job.get("object") == object_type and me() in (None, job.get("createdById")):
+                try:
+                    _finished(client, str(job["id"]), on_wait)
+                except OutcomeUnknown as error:
+                    raise CrmUnavailable(
+                        f"A bulk job of an earlier run is still at work: {error}",
+                        where=f"{object_type}, job {job['id']}",
+                        todo="Run the same command again when it has ended; nothing was sent.",
+                    ) from error
+        if answer.get("done", True) or not answer.get("nextRecordsUrl"):
+            return
+        answer = cast("dict[str, Any]", client.request("GET", str(answer["nextRecordsUrl"])).body)
+
+
 def _open(client: SalesforceClient, object_type: str, file: BulkFile) -> str:
     """Open a job and upload its file. A job that was opened twice because an answer was lost stays empty."""
     body = {"object": object_type, "operation": "update", "contentType": "CSV", "lineEnding": "LF"}
