@@ -45,6 +45,10 @@ class TryAgain(Exception):
         super().__init__(why)
 
 
+class MadeToWait(Exception):
+    """Nothing was done, and so much time has passed that what was read before the write may no longer be true."""
+
+
 class RequestBudget:
     """At most `per_window` requests in any ten seconds: what is left of the quota belongs to people and other tools."""
 
@@ -53,8 +57,9 @@ class RequestBudget:
         self._sent: deque[float] = deque()
         self._lock = threading.Lock()
 
-    def take(self) -> None:
-        """Wait until one more request fits, then count it."""
+    def take(self) -> float:
+        """Wait until one more request fits, then count it; returns the seconds waited."""
+        waited = 0.0
         while True:
             with self._lock:
                 now = self._now()
@@ -62,9 +67,10 @@ class RequestBudget:
                     self._sent.popleft()
                 if len(self._sent) < self._per_window:
                     self._sent.append(now)
-                    return
-                wait = _WINDOW_SECONDS - (now - self._sent[0])
-            self._sleep(max(wait, 0.001))
+                    return waited
+                wait = max(_WINDOW_SECONDS - (now - self._sent[0]), 0.001)
+            waited += wait
+            self._sleep(wait)
 
 
 class HttpClient(ABC, Generic[T]):

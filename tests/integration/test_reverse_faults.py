@@ -165,7 +165,7 @@ def test_rate_limits_are_obeyed(room: Desk, fault: Switch) -> None:
         Answer(UPDATE, 429, {"errorType": "RATE_LIMIT", "policyName": "TEN_SECONDLY_ROLLING"}, {"Retry-After": "9"})
     )
     assert write(room).counts == {"applied": 6}
-    assert room.clock.waited == [9.0]
+    assert room.clock.waited == [9.0, 1.0]  # and looked at the records again before it was sent again
 
 
 def test_a_wrong_token_stops_before_anything_and_a_right_one_goes_on(room: Desk) -> None:

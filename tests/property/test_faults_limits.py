@@ -140,8 +140,10 @@ def test_a_refusal_for_the_rate_is_waited_out_on_the_clock(
     crm.runner.replace(parse({"faults": [fault | ({"retry_after": wait} if said else {})]}))
     for number in range(3):
         adapter.read("contacts", ["1"], [SCORE])
-        answer = adapter.write("contacts", [change(1, number)])
-        assert {outcome.state for outcome in answer.values()} == {"acknowledged"}
+        (outcome,) = adapter.write("contacts", [change(1, number)]).values()
+        if outcome.refusal == "stale":  # waited so long that the record is to be looked at again; not twice in a row
+            (outcome,) = adapter.write("contacts", [change(1, number)]).values()
+        assert outcome.state == "acknowledged"
     seen = crm.journal()
     assert [status for _, status, *_ in seen].count(429) == times and len(seen) == 6 + times
     for (at, status, *_), (after, *_) in pairwise(seen):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nightdesk.errors import NightdeskError
 from reverse_etl.crms.halving import WholeBatchRejected, isolate
-from reverse_etl.crms.hubspot.client import HubSpotClient, OutcomeUnknown, RequestRefused, explain_errors
+from reverse_etl.crms.http import MadeToWait, OutcomeUnknown, RequestRefused
+from reverse_etl.crms.hubspot.client import HubSpotClient, explain_errors
 from reverse_etl.crms.hubspot.keyed import KEYED_TYPES, KeyedRecords
 from reverse_etl.crms.hubspot.refusals import refusal
 from reverse_etl.crms.protocol import (
@@ -67,6 +68,7 @@ class HubSpotAdapter:
         self.client = client
         self._namespace = namespace
         self._exceptions = frozenset(exceptions)
+        self._look_again = True
         self._keyed = KeyedRecords(client, namespace, partition, _change)
 
     @classmethod
@@ -334,12 +336,21 @@ class HubSpotAdapter:
         inputs = [{"id": w.id, "objectWriteTraceId": w.trace_id, "properties": dict(w.values)} for w in batch]
         try:
             _, body = self.client.request(
-                "POST", self.client.object_path(object_type, "/batch/update"), json={"inputs": inputs}, effect="write"
+                "POST",
+                self.client.object_path(object_type, "/batch/update"),
+                json={"inputs": inputs},
+                effect="write",
+                fresh=self._look_again,
             )
+        except MadeToWait as error:
+            # Once: the records are looked at again, and then it is sent however long it takes.
+            self._look_again = False
+            return {write.trace_id: WriteOutcome("rejected", f"not sent: {error}", "stale") for write in batch}
         except RequestRefused as error:
             raise WholeBatchRejected(explain_errors(error.body, error.message)) from error
         except OutcomeUnknown as error:
             return {write.trace_id: WriteOutcome("unknown", str(error)) for write in batch}
+        self._look_again = True
         outcomes = partition(batch, body)
         for names, error in _addressed(batch, body):
             bad |= {name: _named(error) for name in names if outcomes[name].state == "rejected"}

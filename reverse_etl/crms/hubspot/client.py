@@ -10,7 +10,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from reverse_etl.crms.http import Effect, HttpClient, OutcomeUnknown, RequestBudget, RequestRefused, TryAgain
+from reverse_etl.crms.http import (
+    Effect,
+    HttpClient,
+    MadeToWait,
+    OutcomeUnknown,
+    RequestBudget,
+    RequestRefused,
+    TryAgain,
+)
 from reverse_etl.crms.protocol import CrmRefused, CrmUnavailable
 from reverse_etl.crms.quota import DailyQuota
 
@@ -18,6 +26,10 @@ if TYPE_CHECKING:
     import httpx2
 
 __all__ = ["HubSpotClient", "OutcomeUnknown", "RequestBudget", "RequestRefused", "explain_errors"]
+
+
+# How old a look at a record may become, by waits of ours, before what was decided on it is not sent any more.
+_FRESH_SECONDS = 2.0
 
 
 class TokenRefused(CrmRefused):
@@ -68,6 +80,7 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
         )
         self.base_path = base_path.rstrip("/")
         self._renew = renew
+        self._patience: float | None = None  # seconds left to wait before a look at the records is too old
         self._budget = RequestBudget(int(requests_per_10s * share), now, sleep)
         self.quota = quota or DailyQuota(share_for_people=0.0)
 
@@ -85,27 +98,54 @@ class HubSpotClient(HttpClient[tuple[int, dict[str, Any]]]):
         json: Any = None,
         params: Mapping[str, str] | None = None,
         effect: Effect = "read",
+        fresh: bool = False,
     ) -> tuple[int, dict[str, Any]]:
         """Send one request; returns status and body of a 2xx answer.
 
+        Args:
+            fresh: Do not send what was decided on a look at the records that is older than two seconds by now.
+
         Raises:
+            MadeToWait: With `fresh`: the rate, ours or the CRM's, made us wait; the wait is over and nothing was done.
             RequestRefused: 4xx that concerns this request.
             OutcomeUnknown: A write or create whose answer was lost, or a 5xx to it.
             CrmRefused: 401, 403, or an address that is no HubSpot.
             CrmUnavailable: No connection, the daily quota is used up, or it keeps failing.
         """
+        send = self._at_once if fresh else self._request
         try:
-            return self._request(method, path, effect, json=json, params=params)
+            return send(method, path, effect, json=json, params=params)
         except TokenRefused:
             if self._renew is None:
                 raise
             # A refused token means that nothing was done, so even a write may be sent again.
             self._http.headers["Authorization"] = f"Bearer {self._renew()}"
-            return self._request(method, path, effect, json=json, params=params)
+            return send(method, path, effect, json=json, params=params)
+
+    def _at_once(self, method: str, path: str, effect: Effect, **arguments: Any) -> tuple[int, dict[str, Any]]:
+        """Send a request, or give up as soon as waiting for it has taken too long."""
+        self._patience, pause = _FRESH_SECONDS, 0.5
+        try:
+            while True:
+                try:
+                    return self._once(method, path, effect, arguments)
+                except TryAgain as error:
+                    wait = pause if error.wait is None else error.wait
+                    self._sleep(wait)
+                    self._have_waited(wait)
+                    pause *= 2
+        finally:
+            self._patience = None
 
     def _take(self, where: str) -> None:
         self.quota.take(where)
-        self._budget.take()
+        self._have_waited(self._budget.take())
+
+    def _have_waited(self, seconds: float) -> None:
+        if self._patience is not None:
+            self._patience -= seconds
+            if self._patience < 0:
+                raise MadeToWait("the rate made us wait")
 
     def _count(self, headers: Mapping[str, str]) -> None:
         """Take over the day's count; OAuth apps' answers have none, and then only their 429 says when to stop."""
