@@ -199,6 +199,8 @@ def measure(
     def one(sql: str, parameters: dict[str, Any]) -> Sequence[Any]:
         return con.execute(sql, parameters).fetchone() or ()
 
+    if not one(f"select 1 from plan_ops where {_MINE} limit 1", mine):
+        return Evidence(since=utc(since))  # it never proposed anything
     approved, rejected, counted = one(_DECISIONS_SQL, {**timed, "counted": counted_per_verdict})
     written, overwritten = one(_OVERWRITTEN_SQL, timed)
     applies = con.execute(_NOT_KEPT_SQL, timed).fetchall()
