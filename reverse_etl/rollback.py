@@ -35,17 +35,18 @@ RULE = "rollback_needs_approval"
 # What a plan says it undoes when it undoes more than one apply.
 EVERYTHING = "everything"
 
-# Per field: what the CRM held before our first write of the run, and what it held after our last one.
+# Per field: what the CRM held before our first write of the run, and what it held after our last one. Applies follow one
+# another by their fencing tokens; a clock can be set back.
 _WRITTEN_SQL = """
 select
-    arg_max(plan_ops, op_results.recorded_at) as op,
-    arg_min(struct_pack(v := op_results.crm_before), op_results.recorded_at)['v'] as restored,
+    arg_max(plan_ops, apply_runs.fencing_token) as op,
+    arg_min(struct_pack(v := op_results.crm_before), apply_runs.fencing_token)['v'] as restored,
     -- of an unknown outcome nothing was seen in the CRM: it may have come late
     arg_max(
         struct_pack(v := if(op_results.result = 'unknown', plan_ops.desired_value, op_results.crm_after)),
-            op_results.recorded_at
+            apply_runs.fencing_token
     )['v'] as left_behind,
-    arg_max(op_results.apply_run_id, op_results.recorded_at) as apply_run_id
+    arg_max(op_results.apply_run_id, apply_runs.fencing_token) as apply_run_id
 from op_results
 inner join apply_runs using (apply_run_id)
 inner join plan_ops on plan_ops.plan_id = apply_runs.plan_id and plan_ops.op_id = op_results.op_id

@@ -30,8 +30,8 @@ inner join plans on apply_runs.plan_id = plans.plan_id
 where op_results.result = 'applied' and plans.crm = ?
     and (? is null or ? in (apply_runs.apply_run_id, apply_runs.plan_id, apply_runs.run_id))
 qualify row_number() over (
-    partition by plan_ops.object_type, plan_ops.record_id, plan_ops.property order by op_results.recorded_at desc,
-        op_results.apply_run_id desc
+    -- applies follow one another by their fencing tokens; a clock can be set back
+    partition by plan_ops.object_type, plan_ops.record_id, plan_ops.property order by apply_runs.fencing_token desc
 ) = 1
 order by plan_ops.object_type, length(plan_ops.record_id), plan_ops.record_id, plan_ops.property
 """

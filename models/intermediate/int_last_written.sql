@@ -26,5 +26,6 @@ qualify
             plan_ops.object_type,
             plan_ops.record_id,
             plan_ops.property
-        order by op_results.recorded_at desc, op_results.apply_run_id desc
+        -- applies follow one another by their fencing tokens; a clock can be set back
+        order by apply_runs.fencing_token desc, op_results.recorded_at desc
     ) = 1
