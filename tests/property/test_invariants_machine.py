@@ -261,7 +261,7 @@ def test_whatever_happens_the_promises_hold() -> None:
     run_state_machine_as_test(
         WriteBack,
         settings=settings(
-            max_examples=4, stateful_step_count=12, deadline=None, derandomize=True, database=None,
+            max_examples=3, stateful_step_count=12, deadline=None, derandomize=True, database=None,
             suppress_health_check=QUIET, phases=[Phase.generate],
         ),
     )  # fmt: skip

@@ -149,9 +149,9 @@ def test_an_undo_brings_nothing_back_about_people_who_said_no(before: set[str], 
         world.close()
 
 
-def undo_of(world: World) -> Made:
+def undo_of(world: World, *, every: bool = False) -> Made:
     with world.process() as con:
-        made = plan_rollback(con, None, world.crm, world.policy, "undo", AS_OF, "nightdesk", world.clock)
+        made = plan_rollback(con, None, world.crm, world.policy, "undo", AS_OF, "nightdesk", world.clock, every=every)
     return world._keep(made)
 
 
@@ -208,5 +208,32 @@ def test_while_one_applies_another_is_told_so() -> None:
         assert isinstance(end.error, NightdeskError) and end.error.exit_code == 1 and world.crm.requests == 0
         world.clock.now += timedelta(seconds=lease.LEASE_SECONDS + 1)
         assert world.apply(made).report is not None and world.crm.requests == 1
+    finally:
+        world.close()
+
+
+def test_a_clock_that_was_set_back_changes_nothing_about_what_was_written_last() -> None:
+    """16, 17: two nights on either side of the change: our own value is known as ours, and an undo goes all the way."""
+    from reverse_etl.verify import verify
+
+    world = World()
+    try:
+        place = (CONTACTS, "1", SCORE)
+        world.crm.values[place] = "50"
+        for value in ("61", "62"):
+            world.load()
+            world.wanted = {place: value}
+            made = world.plan()
+            world.approve(made)
+            world.apply(made)
+            world.clock.now -= timedelta(hours=10)
+        assert world.crm.holds(place, "62")
+        with world.process() as con:
+            assert verify(con, world.crm, None, world.clock).counts == {"holds": 1}  # type: ignore[arg-type]
+        world.load()
+        world.wanted = {place: "75.5"}
+        assert [op["conflict_class"] for op in world.plan().ops.values()] == ["ours"]
+        undo = undo_of(world, every=True)
+        assert [(op["before_value"], op["desired_value"]) for op in undo.ops.values()] == [("62", "50")]
     finally:
         world.close()
