@@ -142,6 +142,17 @@ def test_a_level_is_earned_proposed_taken_once_and_holds_from_the_next_plan(room
 
 def test_a_proposal_ends_with_its_time_its_policy_and_its_evidence(room: Desk, tmp_path: Path) -> None:
     earn(room)
+    # A property is weighed by what became of its own changes.
+    own = f"lead_quality: {{ceiling: 5, properties: {{{TIER}: 4, {SCORE}: 5}}}}"
+    apart = policies(tmp_path / "apart", autonomy=lambda text: _fewer(text.replace("lead_quality: {ceiling: 5}", own)))
+    places = autonomy.standings(room.ledger, apart)
+    verdicts = {
+        name: autonomy_review.weigh(room.ledger, places["lead_quality", name], apart, room.clock())[:3]
+        for name in (TIER, SCORE)
+    }
+    assert verdicts[TIER][:2] == ("promote", 3)
+    assert verdicts[SCORE][0] == "hold" and verdicts[SCORE][2][0] == "0 of 8 decisions"
+    assert {("lead_quality", TIER), ("lead_quality", SCORE)} <= set(autonomy.own_targets(room.ledger, apart))
     assert proposal(room).proposal == "promote"
     other = policies(tmp_path / "p", guards=lambda text: text.replace("120000", "120001"))
     assert "No valid proposal" in refused(lambda: promote(room, policy=other))
