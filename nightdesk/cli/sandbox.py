@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from nightdesk.errors import NightdeskError
+
 app = typer.Typer(help="A HubSpot-shaped CRM on this machine, filled with a sample company.", no_args_is_help=True)
 
 
@@ -35,6 +37,7 @@ def serve(
     faults: Annotated[
         Path | None, typer.Option("--faults", help="A file that says what goes wrong on which request.")
     ] = None,
+    crm: Annotated[str, typer.Option("--crm", help="hubspot, or salesforce: the same company as an org.")] = "hubspot",
 ) -> None:
     """Serve the sandbox CRM until Ctrl-C: the API for Nightdesk, record pages for people."""
     from nightdesk import settings
@@ -43,6 +46,13 @@ def serve(
 
     folder = settings.read().sandbox
     out = console()
+    if crm == "salesforce":
+        from nightdesk.cli.sandbox_salesforce import serve as serve_org
+
+        serve_org(folder, out, port=port, faults=faults)
+        return
+    if crm != "hubspot":
+        raise NightdeskError(f"There is no sandbox for `{crm}`", todo="One of: hubspot, salesforce.")
     trouble = None
     if faults is not None:
         from sandbox.crm.scripted import SUPPORTED, FaultRunner

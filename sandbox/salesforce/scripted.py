@@ -64,13 +64,21 @@ class FaultRunner:
     Args:
         file: The faults.
         pause: Waiting; the sandbox's own server waits really, `sandbox.virtual.pause` moves virtual time.
+        forgiving: A fault about a record or a field that is not there is noted at the request it would have struck,
+            instead of being an error: a person serves the file, and may make that field only later.
 
     Raises:
         NightdeskError: A fault that this CRM does not know.
     """
 
-    def __init__(self, file: faults.FaultFile, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        self._pause = pause
+    def __init__(
+        self,
+        file: faults.FaultFile,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        forgiving: bool = False,
+    ) -> None:
+        self._pause, self._forgiving = pause, forgiving
         self._struck: dict[int, _Struck] = {}
         self.replace(file)
 
@@ -89,7 +97,7 @@ class FaultRunner:
         for one in struck.due:
             if isinstance(one, faults.PersonEdits) and one.moment == "after":
                 continue
-            if happen(api.store, api.state.org, one) or self._prepare(one, struck, api):
+            if self._tried(request, one, lambda one=one: self._strike(one, struck, api)):
                 request.fault.append(one.fault)
         for one in struck.due:
             answer = await self._in_place_of_the_org(one, request, struck, api)
@@ -102,9 +110,9 @@ class FaultRunner:
     async def after(self, request: Seen, response: Response, api: Api) -> Response:
         """Changes the org once more, and what the client gets to see."""
         due = self._end(request)
-        for one in due:
-            if isinstance(one, faults.PersonEdits) and one.moment == "after":
-                edit(api.store, api.state.org, one.object_type, one.record, one.property, one.value)
+        later = [one for one in due if isinstance(one, faults.PersonEdits) and one.moment == "after"]
+        for one in later:
+            if self._tried(request, one, lambda one=one: self._edit(one, api)):
                 request.fault.append(one.fault)
         for one in due:
             changed = self._reshaped(one, response, request)
@@ -123,6 +131,24 @@ class FaultRunner:
         for undo in struck.undo:
             undo()
         return struck.due
+
+    def _tried(self, request: Seen, one: faults.AnyFault, act: Callable[[], bool]) -> bool:
+        """Do it; what cannot be done is an error, or with `forgiving` a note at the request."""
+        try:
+            return act()
+        except (NightdeskError, SalesforceError, KeyError) as error:
+            if not self._forgiving:
+                raise
+            request.fault.append(f"{one.fault} could not happen: {error}")
+            return False
+
+    def _strike(self, one: faults.AnyFault, struck: _Struck, api: Api) -> bool:
+        return happen(api.store, api.state.org, one) or self._prepare(one, struck, api)
+
+    @staticmethod
+    def _edit(one: faults.PersonEdits, api: Api) -> bool:
+        edit(api.store, api.state.org, one.object_type, one.record, one.property, one.value)
+        return True
 
     # before the work --------------------------------------------------------------------------------------------------
 
