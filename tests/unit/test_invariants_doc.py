@@ -34,6 +34,13 @@ def test_every_invariant_has_its_proof() -> None:
             assert len(re.findall(r"`tests/[\w/]+\.py::\w+`", line)) >= 3, line[:60]
 
 
+def test_every_property_of_the_write_back_has_its_test() -> None:
+    rows = re.findall(r"^\| (\d+) \| .* \| (.*) \|$", PAGE, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, 28))
+    for number, tests in rows:
+        assert re.search(r"`tests/property/[\w/]+\.py::\w+`", tests), number
+
+
 def test_dbt_has_no_way_to_call_anything() -> None:
     # A Python model or a plugin runs inside `dbt build`: it could pay for an answer, and pay again at every rebuild.
     assert [
