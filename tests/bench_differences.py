@@ -95,6 +95,7 @@ def compare() -> dict[str, Any]:
     types = {item.property: item.type for item in load(ROOT / "policies").mapping("hubspot").fields["contacts"]}
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(str(Path(folder) / "values.duckdb")) as con:
         con.execute(f"set threads = {THREADS}")
+        con.execute("set enable_progress_bar = false")
         con.execute("create table desired (record_id varchar, property varchar, value varchar)")
         con.execute("create table crm (record_id varchar, property varchar, value_type varchar, value varchar)")
         con.execute("create table written (record_id varchar, property varchar, value varchar)")
@@ -199,6 +200,7 @@ def plan(fields: int) -> dict[str, Any]:
         migrate(folder / "ledger.duckdb", _now)
         ledger = connect(folder / "ledger.duckdb")
         ledger.execute(f"set threads = {THREADS}")
+        ledger.execute("set enable_progress_bar = false")
         began, cpu = time.monotonic(), time.process_time()
         crm: Any = SilentCrm(policy)
         made = make(folder / "warehouse.duckdb", ledger, crm, policy, "bench", AS_OF, "nightdesk", _now)

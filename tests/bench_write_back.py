@@ -61,6 +61,7 @@ class Traffic:
 def main() -> int:
     """Measure everything and print it; 1 when a promise is missed."""
     policy = load(ROOT / "policies")
+    print(f"write-back: {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} before it begins", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         missed = [
             writing(Path(folder) / "write", policy),
@@ -68,6 +69,7 @@ def main() -> int:
             bench_differences.main(),
         ]
         beside_drt(Path(folder) / "drt", policy)
+    print(f"load average {os.getloadavg()[0]:.1f} after it; seconds of CPU tell more than seconds on a busy machine")
     return int(any(missed))
 
 
