@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from nightdesk.errors import NightdeskError
@@ -28,7 +28,12 @@ from tests.memory_crm import CONTACTS
 from tests.reverse_kit import POLICIES
 from tests.write_back_machine import PLACES, REASON, REPLY, ROLE, ROOT, SCORE, TIER, WANTED, Made, World
 
-QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+# Most examples run an apply: nothing is made smaller when one fails.
+QUICK: Any = {
+    "deadline": None,
+    "phases": [Phase.generate],
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
 CHOICES = {
     "decision": ("auto", "require_approval", "denied"),
     "kind": ("sync", "rollback", "review"),
