@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from nightdesk.errors import NightdeskError
 from reverse_etl.crms.protocol import (
     CrmRefused,
     CrmUnavailable,
@@ -448,3 +449,18 @@ def test_set_up_makes_fields_that_the_integration_user_can_see(tmp_path: Path) -
             "Contact", [write(it.ids["Contact"][0], Score="4.5", Tier="C", Reason="r", Scored_On="2026-01-02")]
         )
         assert said.popitem()[1].state == "acknowledged"
+
+
+def test_set_up_without_knowing_the_user_says_who_must_do_the_rest(tmp_path: Path) -> None:
+    with org(tmp_path / "org.sqlite", fields=False) as it:
+        crm = adapter(it)
+        crm._history._asked_me = True  # as after a refused /userinfo
+        spec = PropertySpec(SCORE, "Lead score", "number", "nightdesk")
+        with pytest.raises(NightdeskError, match="who the access token belongs to") as error:
+            crm.create_property("Contact", spec)
+        assert "by hand" in error.value.todo
+        parent = it.store.all("PermissionSet")[0].id
+        assigned = {"AssigneeId": it.me, "PermissionSetId": parent}
+        it.store.insert("PermissionSetAssignment", assigned, user=it.store.user("dana"))
+        crm.create_property("Contact", spec)  # as it was told to do again
+        assert SCORE in crm.describe("Contact").properties

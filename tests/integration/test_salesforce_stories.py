@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from collections.abc import Iterator
@@ -27,10 +28,11 @@ from reverse_etl.plan import PlanSummary
 from reverse_etl.rollback import plan_rollback
 from reverse_etl.select import Selection
 from reverse_etl.verify import verify
+from sandbox.salesforce import sample
 from sandbox.salesforce.server import running
 from sandbox.salesforce.store import Store
 from sandbox.virtual import VirtualTime
-from tests.reverse_kit import AS_OF, project_policy, row
+from tests.reverse_kit import AS_OF, project_policy, row, seed_store
 from tests.salesforce_kit import Org, adapter, certificate, org, prepare
 from tests.salesforce_target import warehouse
 
@@ -183,7 +185,22 @@ def test_ten_thousand_contacts_take_a_few_dozen_requests(tmp_path: Path) -> None
         assert len(written) == len({(i, f) for i, f, _ in written}) == 20_000
 
 
-def test_a_store_is_never_overwritten(tmp_path: Path) -> None:
-    Store.create(tmp_path / "org.sqlite").close()
+def test_the_sample_company_becomes_an_org_that_knows_who_is_who(tmp_path: Path) -> None:
+    seed_store(tmp_path / "crm.sqlite", contacts=4, companies=2)
+    assert sample.make(tmp_path) == 6
+    store = Store.open(tmp_path / sample.ORG)
+    with (tmp_path / sample.LINKS).open(newline="") as file:
+        links = list(csv.DictReader(file))
+    for link in links:
+        kind, _, number = link["record_id"].rpartition(":")
+        found = store.get(link["object_type"], link["crm_record_id"])
+        assert link["crm"] == "salesforce" and found is not None
+        if kind == "hubspot:contact":
+            assert found.values["Email"] == f"p{number}@example.com" and link["object_type"] in ("Lead", "Contact")
+        else:
+            assert kind == "hubspot:account" and link["object_type"] == "Account"
+    store.close()
     with pytest.raises(Exception, match="already exists"):
-        Store.create(tmp_path / "org.sqlite")
+        sample.make(tmp_path)
+    with pytest.raises(Exception, match="no sample company"):
+        sample.make(tmp_path / "elsewhere")

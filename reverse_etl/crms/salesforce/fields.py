@@ -77,6 +77,13 @@ class Fields:
                 raise explained(error, where) from error
         self._permit(object_type, spec.name, user)
         self._kinds.pop(object_type, None)
+        if user is None and spec.name not in self.kinds(object_type):
+            raise NightdeskError(
+                "Salesforce does not say who the access token belongs to, so its user cannot be given the right",
+                where=where,
+                todo=f"Assign the permission set `{PERMISSION_SET}` to that user by hand, or give the connected app the "
+                "scope `openid`; then run it again.",
+            )
 
     def add_options(self, object_type: str, name: str, options: Sequence[str]) -> None:
         """Add values to a picklist; those it has stay as they are."""
@@ -123,14 +130,9 @@ class Fields:
             self._make("PermissionSet", {"Name": PERMISSION_SET, "Label": PERMISSION_SET}, PERMISSION_SET)
             found = self._query(text)
         self._permission_set = str(found[0]["Id"])
-        if user is None:
-            raise NightdeskError(
-                "Salesforce does not say who the access token belongs to",
-                where=PERMISSION_SET,
-                todo="Give the connected app the scope `openid`, or assign the permission set by hand.",
-            )
-        assigned = {"AssigneeId": user, "PermissionSetId": self._permission_set}
-        self._make("PermissionSetAssignment", assigned, PERMISSION_SET)
+        if user is not None:
+            assigned = {"AssigneeId": user, "PermissionSetId": self._permission_set}
+            self._make("PermissionSetAssignment", assigned, PERMISSION_SET)
         return self._permission_set
 
     def _query(self, text: str) -> list[dict[str, Any]]:
