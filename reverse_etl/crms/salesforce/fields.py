@@ -81,8 +81,8 @@ class Fields:
             raise NightdeskError(
                 "Salesforce does not say who the access token belongs to, so its user cannot be given the right",
                 where=where,
-                todo=f"Assign the permission set `{PERMISSION_SET}` to that user by hand, or give the connected app the "
-                "scope `openid`; then run it again.",
+                todo=f"Assign the permission set `{PERMISSION_SET}` to that user by hand, or give the connected app "
+                "the scope `openid`; then run it again.",
             )
 
     def add_options(self, object_type: str, name: str, options: Sequence[str]) -> None:
