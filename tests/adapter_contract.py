@@ -1,8 +1,9 @@
 """What every CRM adapter must do, as tests: derive a class from `AdapterContract` and give it a `kit` fixture.
 
     class TestMyCrm(AdapterContract):
-        @pytest.fixture
-        def kit(self) -> Iterator[Kit]:
+        @pytest.fixture(scope="class")
+        @classmethod
+        def kit(cls) -> Iterator[Kit]:
             yield MyKit(...)
 
 A kit stands for one CRM with a person in it: it makes records, edits them as a person does, and says what the CRM

@@ -107,6 +107,7 @@ class Tryton:
     process: subprocess.Popen[bytes]
     log: Path
     _sessions: dict[str, Session] = field(default_factory=dict)
+    _logins: dict[str, tuple[int | None, str | None]] = field(default_factory=dict)
 
     def as_(self, user: str) -> Session:
         """A session of a user, logged in once."""
@@ -115,7 +116,8 @@ class Tryton:
         return self._sessions[user]
 
     def adapter(self, user: str = US, policy: Policy | None = None, **options: Any) -> TrytonAdapter:
-        return TrytonAdapter.connect(
+        """An adapter; a user's session is kept for the next one, because a login costs Tryton half a second."""
+        made = TrytonAdapter.connect(
             self.url,
             DATABASE,
             user,
@@ -124,6 +126,11 @@ class Tryton:
             AS_OF,
             **{"sleep": lambda _: None, **options},
         )
+        if user in self._logins:
+            made.client._user_id, made.client._authorization = self._logins[user]
+        elif "transport" not in options or isinstance(options["transport"], Wire):
+            self._logins[user] = (made.client.user_id, made.client._authorization)
+        return made
 
     def create(self, *names: str, **values: Any) -> list[str]:
         """Create parties, one per name, as the administrator."""
@@ -386,14 +393,24 @@ def party_warehouse(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return path
 
 
+@cache
+def _empty_ledger() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="nightdesk-ledger-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    migrate(folder / "ledger.duckdb", ManualTime())
+    return folder / "ledger.duckdb"
+
+
 @contextmanager
 def tryton_desk(folder: Path, **options: Any) -> Iterator[TrytonDesk]:
     """A ledger, a clock and an adapter; `options` go to the adapter's client (`user` names who writes)."""
     clock = ManualTime()
-    migrate(folder / "ledger.duckdb", clock)
+    shutil.copyfile(_empty_ledger(), folder / "ledger.duckdb")
     server = tryton()
     adapter = server.adapter(**{"sleep": clock.sleep, **options})
     ledger = connect(folder / "ledger.duckdb")
+    ledger.execute("set threads to 1")  # a story is small: threads only get in each other's way
+    ledger.execute("pragma disable_checkpoint_on_shutdown")
     try:
         yield TrytonDesk(folder, server, adapter, options.get("policy") or project_policy(), clock, ledger)
     finally:

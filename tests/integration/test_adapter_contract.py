@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,9 +72,10 @@ def worked_example() -> Kit:
 
 
 class TestHubSpot(AdapterContract):
-    @pytest.fixture
-    def kit(self, tmp_path: Path) -> Iterator[Kit]:
-        with desk(tmp_path, faults=Switch(), contacts=60, companies=0) as room:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def kit(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kit]:
+        with desk(tmp_path_factory.mktemp("hubspot"), faults=Switch(), contacts=120, companies=0) as room:
             yield hubspot(room)
 
 
@@ -92,7 +92,7 @@ class Switch:
 
 
 def hubspot(room: Desk) -> Kit:
-    free = iter([str(n) for n in range(1, 61)])
+    free = iter([str(n) for n in range(1, 121)])
 
     def raw(record: str, name: str) -> str | None:
         found = room.sandbox.store.get("contacts", int(record))
@@ -155,8 +155,9 @@ def hubspot(room: Desk) -> Kit:
 
 
 class TestTryton(AdapterContract):
-    @pytest.fixture
-    def kit(self) -> Iterator[Kit]:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def kit(cls) -> Iterator[Kit]:
         wire = Wire()
         server = tryton()
         adapter = server.adapter(transport=wire)

@@ -248,7 +248,7 @@ def test_a_party_to_be_left_alone_is_left_alone(room: TrytonDesk, wire: Wire) ->
 # lost answers, interruptions, undoing ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("done", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_a_lost_answer_is_looked_up_and_nothing_is_sent_twice(room: TrytonDesk, wire: Wire, done: bool) -> None:
     (party,) = room.server.create("Anna")
     before = room.server.rows()
@@ -299,7 +299,9 @@ class Stop(Exception):
     """Stands for a process that dies."""
 
 
-@pytest.mark.parametrize("moment", ["intent", "sent", "answered", "verified"])
+@pytest.mark.parametrize(
+    "moment", ["answered", *(pytest.param(moment, marks=pytest.mark.soak) for moment in ("intent", "sent", "verified"))]
+)
 def test_an_apply_that_dies_at_any_step_is_resumed_to_the_same_end(room: TrytonDesk, wire: Wire, moment: str) -> None:
     one, two = room.server.create("One", "Two")
     before = room.server.rows()
