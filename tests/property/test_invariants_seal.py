@@ -31,6 +31,7 @@ from tests.write_back_machine import PLACES, REASON, REPLY, ROLE, ROOT, SCORE, T
 # Most examples run an apply: nothing is made smaller when one fails.
 QUICK: Any = {
     "deadline": None,
+    "derandomize": True,
     "phases": [Phase.generate],
     "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 }
@@ -235,11 +236,9 @@ def test_a_project_with_one_byte_changed_is_another_project(project: Path, data:
         moved.unlink(missing_ok=True)
 
 
-@settings(max_examples=12, **QUICK)
-@given(
-    name=st.sampled_from([SCORE, TIER, REASON, ROLE, REPLY]),
-    trait=st.sampled_from(["value_type", "crm_type", "options", "is_read_only", "is_archived", "gone"]),
-)
+@pytest.mark.parametrize("trait", ["value_type", "crm_type", "options", "is_read_only", "is_archived", "gone"])
+@settings(max_examples=2, **QUICK)
+@given(name=st.sampled_from([SCORE, TIER, REASON, ROLE, REPLY]))
 def test_a_plan_is_refused_when_a_property_changes_in_the_crm(
     sealed: tuple[World, Made], name: str, trait: str
 ) -> None:
@@ -280,7 +279,7 @@ def chained() -> Iterator[tuple[World, Path]]:
         world.close()
 
 
-DAMAGE = ("edit", "delete", "insert", "swap", "truncate", "rewrite")
+DAMAGE = ("edit", "delete", "insert", "swap", "truncate", "rehash", "rewrite")
 
 
 @settings(max_examples=30, **QUICK)
@@ -306,11 +305,16 @@ def test_any_damage_is_found_at_the_first_bad_event(chained: tuple[World, Path],
     column = data.draw(st.sampled_from(columns[1:]), label="column")
     first_bad = at
     match how:
-        case "edit" | "rewrite":
+        case "edit" | "rehash" | "rewrite":
             before = event[column]
             event[column] = (
                 another(before, column, data.draw) if column != "body" else before.replace("{", '{"x":1,', 1)
             )
+            if how == "rehash":  # it fits itself again; the next one, or the anchor, still knows the old hash
+                event["hash"] = audit.event_hash(event["prev_hash"], *(event[name] for name in columns[:6]))
+                if column == "hash":
+                    return
+                first_bad = at if column == "prev_hash" or at == last else at + 1
             if how == "rewrite":  # and everything after it is made to fit: only an anchor tells
                 prev = events[at - 2]["hash"] if at > 1 else audit.GENESIS
                 for one in events[at - 1 :]:

@@ -20,7 +20,7 @@ from tests.memory_crm import CONTACTS, OPT_OUT, REFUSALS
 from tests.write_back_machine import AS_OF, PEOPLE, PLACES, REASON, SCORE, TIER, WANTED, Made, World, shown
 
 WHOLE: Any = {
-    "deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    "deadline": None, "derandomize": True, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     "phases": [Phase.generate],
 }  # fmt: skip
 SOME = st.sets(st.sampled_from(PLACES), min_size=1)

@@ -31,7 +31,11 @@ from sandbox.virtual import InProcess, VirtualTime
 from tests.reverse_kit import AS_OF, project_policy, seed_store
 from tests.write_back_machine import REASON, SCORE, TIER, Made, World
 
-QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+QUICK = {
+    "deadline": None,
+    "derandomize": True,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+}
 WHOLE = {**QUICK, "phases": [Phase.generate]}  # a whole write-back for every example: nothing is made smaller
 ASKS = "nightdesk_review"
 
