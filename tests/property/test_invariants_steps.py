@@ -20,8 +20,8 @@ from tests.memory_crm import CONTACTS, OPT_OUT, REFUSALS
 from tests.write_back_machine import AS_OF, PEOPLE, PLACES, REASON, SCORE, TIER, WANTED, Made, World, shown
 
 WHOLE: Any = {
-    "deadline": None, "derandomize": True, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-    "phases": [Phase.generate],
+    "deadline": None, "derandomize": True, "phases": [Phase.generate],
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 }  # fmt: skip
 SOME = st.sets(st.sampled_from(PLACES), min_size=1)
 
