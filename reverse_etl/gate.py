@@ -228,7 +228,7 @@ def _compare_with_audit(con: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> 
         as_of=row["as_of"],
         guards_json=row["guards"],
     )
-    said = json.loads(event[6]) if event else {}
+    said: dict[str, Any] = json.loads(event[6]) if event else {}
     if "guards" not in said:  # a plan made before the trail kept these
         expected = {name: value for name, value in expected.items() if name not in ("run_id", "as_of", "guards")}
     if event is None or said != expected or event_hash(*event[:7]) != event[7]:
