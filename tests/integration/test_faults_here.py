@@ -33,7 +33,10 @@ def it(ready: Path, tmp_path: Path) -> Iterator[Night]:
 
 
 # a commit per step of a batch: intent, sent, answered, verified
-@pytest.mark.parametrize(("kth", "requests"), [(1, 0), (2, 0), (3, 1), (4, 1)])
+@pytest.mark.parametrize(
+    ("kth", "requests"),
+    [pytest.param(1, 0, marks=pytest.mark.soak), (2, 0), pytest.param(3, 1, marks=pytest.mark.soak), (4, 1)],
+)
 def test_a_disk_that_is_full_at_any_step_stops_and_the_same_command_goes_on(
     it: Night, kth: int, requests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,15 @@ import pytest
 from tests.fault_kit import HubSpotTarget, Night, check, night, prepare
 
 
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepare(HubSpotTarget(), tmp_path_factory.mktemp("windows") / "ready") / "planned"
+
+
 @pytest.fixture
-def it(tmp_path: Path) -> Iterator[Night]:
-    target = HubSpotTarget()
-    with night(target, prepare(target, tmp_path / "ready") / "planned") as opened:
+def it(ready: Path, tmp_path: Path) -> Iterator[Night]:
+    shutil.copytree(ready, tmp_path / "cell")
+    with night(HubSpotTarget(), tmp_path / "cell") as opened:
         opened.clock.advance(600)
         yield opened
 

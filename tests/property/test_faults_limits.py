@@ -38,7 +38,7 @@ from tests.reverse_kit import project_policy, row, seed_store, warehouse
 AS_OF = date(2026, 11, 17)
 SCORE, TEXT = "nightdesk_lead_score", "nightdesk_lead_reason"
 TOKEN = "sandbox-token"
-RUNS = settings(max_examples=20, deadline=None)
+RUNS = settings(max_examples=12, deadline=None)
 LONG = settings(max_examples=400, deadline=None)
 
 

@@ -15,7 +15,7 @@ from nightdesk.errors import NightdeskError
 from tests.fault_kit import WANTED, HubSpotTarget, Night, check, night, not_silent, prepare, said
 
 TARGET = HubSpotTarget()
-QUICK = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONG = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SOME = st.lists(st.sampled_from(["1", "2", "3"]), min_size=1, max_size=2, unique=True)
 RECORD = st.sampled_from(["1", "2", "3"])
