@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -58,9 +59,20 @@ def expected(said: list[Verdict], opted_out: set[str]) -> set[Field]:
     }
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(VERDICTS, max_size=6), st.sets(st.sampled_from(["1", "2", "3"]), max_size=1))
 def test_exactly_what_enough_people_approved_is_written(said: list[Verdict], opted_out: set[str]) -> None:
+    holds(said, opted_out)
+
+
+@pytest.mark.soak
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(VERDICTS, max_size=9), st.sets(st.sampled_from(["1", "2", "3"]), max_size=2))
+def test_exactly_what_enough_people_approved_is_written_at_length(said: list[Verdict], opted_out: set[str]) -> None:
+    holds(said, opted_out)
+
+
+def holds(said: list[Verdict], opted_out: set[str]) -> None:
     with TemporaryDirectory() as folder, office(Path(folder) / "o", people(TWO)) as room:
         made = room.plan([row(r, name, VALUES[name], is_suppressed=r in opted_out) for r, name in FIELDS])
         found = room.ledger.execute("select record_id, property, op_id, decision from plan_ops").fetchall()
