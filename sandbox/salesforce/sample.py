@@ -80,7 +80,7 @@ def _copy(
 ) -> dict[int, str]:
     """Copy all live records of one kind; returns the new ids by the old ones."""
     made: dict[int, str] = {}
-    ours = "account" if object_type == "companies" else "contact"
+    ours = "company" if object_type == "companies" else "contact"
     user, after = org.user("sam"), 0
     with org.transaction():
         while records := crm.page(object_type, after=after, limit=_PAGE):

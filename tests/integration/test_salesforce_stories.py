@@ -198,7 +198,7 @@ def test_the_sample_company_becomes_an_org_that_knows_who_is_who(tmp_path: Path)
         if kind == "hubspot:contact":
             assert found.values["Email"] == f"p{number}@example.com" and link["object_type"] in ("Lead", "Contact")
         else:
-            assert kind == "hubspot:account" and link["object_type"] == "Account"
+            assert kind == "hubspot:company" and link["object_type"] == "Account"
     store.close()
     with pytest.raises(Exception, match="already exists"):
         sample.make(tmp_path)
