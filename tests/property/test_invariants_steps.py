@@ -232,6 +232,7 @@ def test_a_clock_that_was_set_back_changes_nothing_about_what_was_written_last()
             assert verify(con, world.crm, None, world.clock).counts == {"holds": 1}  # type: ignore[arg-type]
         world.load()
         world.wanted = {place: "75.5"}
+        assert [row["last_written_value"] for row in world.sync_rows()] == ["62"]
         assert [op["conflict_class"] for op in world.plan().ops.values()] == ["ours"]
         undo = undo_of(world, every=True)
         assert [(op["before_value"], op["desired_value"]) for op in undo.ops.values()] == [("62", "50")]
