@@ -165,7 +165,9 @@ final as (
         coalesce(ranked.operation, rules.operation) as operation,
         ranked.priority,
         nullif(rules.task_type, 'OTHER') as task_type,
+        -- Of what stands in the CRM, its own words: the names it was made with may be unknown by now.
         coalesce(
+            ranked.delivered_subject,
             {{ filled_in('rules.subject_template', {
                 'person': delivered_text('ranked.person_name', '80'),
                 'account': delivered_text('ranked.account_name', '80'),
@@ -174,8 +176,7 @@ final as (
                 'date': 'cast(coalesce(ranked.said_date, ranked.signal_date) as varchar)',
                 'due': 'cast(ranked.promised_date as varchar)',
                 'since': 'cast(ranked.since_date as varchar)',
-            }) }},
-            ranked.delivered_subject
+            }) }}
         ) as subject,
         {{ filled_in('rules.body_template', {
             'person': delivered_text('ranked.person_name', '80'),
