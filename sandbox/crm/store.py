@@ -332,7 +332,8 @@ class Store:
         rows = self.connection.execute(
             "select lower(json_extract(properties, '$.' || ?)) as value, id from objects where object_type = ?"
             " and archived_at is not null and merged_into is null"
-            " and lower(json_extract(properties, '$.' || ?)) in (select value from json_each(?)) order by archived_at, id",
+            " and lower(json_extract(properties, '$.' || ?)) in (select value from json_each(?))"
+            " order by archived_at, id",
             (name, object_type, name, json.dumps(list(values))),
         )
         return dict(rows.fetchall())
