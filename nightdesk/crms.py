@@ -103,6 +103,7 @@ def _salesforce(settings: Settings, policy: Policy) -> SalesforceAdapter:
     """Salesforce with a token as it is, or with a connected app that gives another whenever one has expired."""
     import ssl
 
+    from reverse_etl.crms.quota import DailyQuota
     from reverse_etl.crms.salesforce.adapter import SalesforceAdapter
     from reverse_etl.crms.salesforce.oauth import client_credentials
 
@@ -126,6 +127,7 @@ def _salesforce(settings: Settings, policy: Policy) -> SalesforceAdapter:
         renew=renew,
         verify=verify,
         api_version=settings.salesforce_api_version,
+        quota=DailyQuota(policy.guards.quota.share_for_people),
     )
 
 

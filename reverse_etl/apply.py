@@ -156,8 +156,6 @@ def _require_appliable(
 ) -> Header:
     header = require_valid(con, plan_id, policy, clock, adapter)
     require_guards(header, accepted_guards(con, header, clock))
-    if header.kind == "sync":
-        autonomy.require_levels(con, plan_id, policy)
     return header
 
 

@@ -227,6 +227,14 @@ def require_person(policy: Policy, by: str, role: str, reason: str) -> None:
             todo=f"Roles in policy: {', '.join(policy.autonomy.roles)}.",
             exit_code=DENIED,
         )
+    listed = policy.approvals.approvers
+    if listed and policy.approvals.find(by.strip()) is None:
+        raise NightdeskError(
+            f"`{by}` is not among the people who decide",
+            where="policies/approvals.yml",
+            todo="Say who you are with --as, or have somebody add you to the file.",
+            exit_code=DENIED,
+        )
     if not reason.strip():
         raise NightdeskError("A change of a level needs a reason", todo="Say why with --reason.", exit_code=DENIED)
 

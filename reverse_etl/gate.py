@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl import guards, plan, schema
+from reverse_etl import autonomy, guards, plan, schema
 from reverse_etl.audit import event_hash
 from reverse_etl.store import Clock, first_event, iso, rows, utc
 
@@ -117,6 +117,8 @@ def require_valid(
         raise _stale("The policy or the field mapping changed since the plan was made", plan_id)
     if row["project_hash"] is not None and row["project_hash"] != policy.project_hash:
         raise _stale("A dbt model, macro or seed changed since the plan was made", plan_id)
+    if header.kind == "sync":
+        autonomy.require_levels(con, plan_id, policy)
     undone = con.execute(
         """
         select undoing.plan_id
