@@ -100,7 +100,12 @@ def before_write(
     if same(current, op.desired):
         if earlier in IN_FLIGHT:
             return Verdict(
-                "end", current, first, state="verified", result="applied", message="found written after an interruption"
+                "end",
+                current,
+                first,
+                state="verified",
+                result="applied",
+                message="found written when it was looked at again",
             )
         return Verdict("end", current, current, state="skipped_done", result="already_there")
     if not op.may_write:

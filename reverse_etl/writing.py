@@ -19,7 +19,7 @@ from reverse_etl.crms.protocol import (
     WriteOutcome,
 )
 from reverse_etl.digest import sha256
-from reverse_etl.journal import Journal, Result, Step
+from reverse_etl.journal import Earlier, Journal, Result, Step
 from reverse_etl.judge import ApplyOp, Key, Verdict, after_write, before_write
 
 UNKNOWN = 7
@@ -113,6 +113,19 @@ class Writer:
         return said or self._asked.get(self.consent.person_of(op.subject_id) or "")
 
     def _batch(self, batch: Sequence[ApplyOp]) -> None:
+        waiting = self._look(batch)
+        attempt = 1
+        while waiting:
+            again = self._send(waiting, attempt)
+            waiting = []
+            if again:
+                self.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS)) - 1])
+                attempt += 1
+                # Seconds have passed: whatever a person did meanwhile stays, and what came late is found.
+                waiting = self._look([replace(op, earlier=Earlier("unknown", v.before)) for op, v in again])
+
+    def _look(self, batch: Sequence[ApplyOp]) -> list[tuple[ApplyOp, Verdict]]:
+        """Read the records, end what needs no write, return what is to be written."""
         verdicts = self.judge_all(batch)
         ended = [(op, verdict) for op, verdict in verdicts if verdict.action == "end"]
         if ended:
@@ -122,13 +135,7 @@ class Writer:
                 [Result(op.op_id, v.result, v.before, v.crm_value, v.message, v.refusal) for op, v in ended],
                 ("write_result", {**self.subject, "ops": [[op.op_id, v.result] for op, v in ended]}),
             )
-        waiting = [(op, verdict) for op, verdict in verdicts if verdict.action == "write"]
-        attempt = 1
-        while waiting:
-            waiting = self._send(waiting, attempt)
-            if waiting:
-                self.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS)) - 1])
-                attempt += 1
+        return [(op, verdict) for op, verdict in verdicts if verdict.action == "write"]
 
     def _send(self, waiting: list[tuple[ApplyOp, Verdict]], attempt: int) -> list[tuple[ApplyOp, Verdict]]:
         """One request for the operations waiting; returns those to send again."""

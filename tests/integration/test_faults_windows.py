@@ -48,7 +48,6 @@ def test_an_edit_while_the_crm_makes_us_wait_before_a_write_stays(it: Night) -> 
     check(it)
 
 
-@pytest.mark.xfail(strict=True, reason="a write of unknown fate is sent again after a wait, without a new look")
 def test_an_edit_while_we_wait_to_send_again_stays(it: Night) -> None:
     it.bench.strike([{"fault": "server_error", "when": {"kind": "write"}}])
     edit_while_waiting(it)

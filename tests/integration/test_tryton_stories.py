@@ -375,4 +375,4 @@ def test_killed_after_tryton_wrote_and_before_anybody_knew(room: TrytonDesk, wir
     report = room.apply()
     assert (report.resumed, report.counts, wire.writes) == (True, {"applied": 2}, 0)
     assert room.server.rows() == written
-    assert {message for _, _, message in room.results().values()} == {"found written after an interruption"}
+    assert {message for _, _, message in room.results().values()} == {"found written when it was looked at again"}

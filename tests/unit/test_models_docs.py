@@ -56,7 +56,10 @@ def test_a_model_says_its_grain_its_columns_and_its_key(name: str) -> None:
         assert all(column["data_type"] for column in model["columns"])
     else:
         keys = [test["primary_key"]["arguments"]["columns"] for test in model.get("data_tests", ())]
-    if name not in ("stg_policy__numbers", "stg_policy__delivery"):  # one row by construction: an aggregate without groups
+    if name not in (
+        "stg_policy__numbers",
+        "stg_policy__delivery",
+    ):  # one row by construction: an aggregate without groups
         assert len(keys) == 1
         assert set(keys[0]) <= {column["name"] for column in model["columns"]}
 
