@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from nightdesk.erasure import tombstones
 from nightdesk.errors import NightdeskError
+from nightdesk.settings import Settings, read
 
 if TYPE_CHECKING:
     from nightdesk.policy import Policy
     from nightdesk.prepare import Project
-    from nightdesk.settings import Settings
     from reverse_etl.crms.protocol import CrmAdapter
     from reverse_etl.crms.salesforce.adapter import SalesforceAdapter
 
@@ -76,6 +76,8 @@ def _connect(project: Project, crm: str) -> tuple[CrmAdapter, _Closeable]:
             settings.as_of,
             base_path=settings.hubspot_base_path,
             requests_per_10s=settings.hubspot_requests_per_10s,
+            # A token that was replaced in .env while a night runs is found there.
+            renew=lambda: hubspot_token(read(project.folder)),
         )
         return hubspot, hubspot
     if crm == "salesforce":

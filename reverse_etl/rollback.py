@@ -35,8 +35,8 @@ RULE = "rollback_needs_approval"
 # What a plan says it undoes when it undoes more than one apply.
 EVERYTHING = "everything"
 
-# Per field: what the CRM held before our first write of the run, and what it held after our last one. Applies follow one
-# another by their fencing tokens; a clock can be set back.
+# Per field: what the CRM held before our first write of the run, and what it held after our last one. Applies follow
+# one another by their fencing tokens; a clock can be set back.
 _WRITTEN_SQL = """
 select
     arg_max(plan_ops, apply_runs.fencing_token) as op,

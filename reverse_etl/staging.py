@@ -40,8 +40,9 @@ SYNC_COLUMNS: dict[str, str] = {
     "is_stale": "boolean",
     "is_suppressed": "boolean",
 }
-# What it may give: the segment that write rules look at, and the person or company a row is about (our own id).
-OPTIONAL_COLUMNS: dict[str, str] = {"segment": "varchar", "subject_id": "varchar"}
+# What it may give: the segment that write rules look at, the person or company a row is about (our own id), and for
+# records that we create the operation that recommends them: one mapping serves the tasks of many.
+OPTIONAL_COLUMNS: dict[str, str] = {"segment": "varchar", "subject_id": "varchar", "operation": "varchar"}
 # CRMs whose values a load brings into the warehouse. Of any other CRM, and of records that we create ourselves, the
 # warehouse knows nothing: the plan asks the CRM (`freshen`).
 LOADED = frozenset({"hubspot"})
@@ -113,7 +114,9 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, c
         for object_type, fields in mapping.fields.items()
         for item in fields
     }
-    con.register("_sync_fields", _policy_rows(policy, crm, as_of, autonomy.levels(con, policy)))
+    levels = autonomy.levels(con, policy)
+    con.register("_sync_fields", _policy_rows(policy, crm, as_of, levels))
+    con.register("_sync_levels", _level_rows(levels))
     try:
         relation = _relation(con, warehouse, mapping)
         _check(con, crm, relation)
@@ -132,6 +135,7 @@ def stage_sync(con: duckdb.DuckDBPyConnection, warehouse: str, policy: Policy, c
         con.execute(_stage_sql(crm, mapping.keyed_types, f"({valued})"))
     finally:
         con.unregister("_sync_fields")
+        con.unregister("_sync_levels")
         canonical_sets.drop(con)
     return {"nothing wanted": int(left_out[0]), "equal already": int(left_out[1])}
 
@@ -158,6 +162,15 @@ def _policy_rows(policy: Policy, crm: str, as_of: date, levels: Mapping[tuple[st
                 for o, item in fields
             ],
         }
+    )
+
+
+def _level_rows(levels: Mapping[tuple[str, str | None], int]) -> Any:
+    """The level of each operation as a whole."""
+    pa = pyarrow()
+    whole = {operation: level for (operation, name), level in levels.items() if name is None}
+    return pa.table(
+        {"level_of": pa.array(list(whole), pa.string()), "its_level": pa.array(list(whole.values()), pa.int32())}
     )
 
 
@@ -189,8 +202,10 @@ def _stage_sql(crm: str, keyed: frozenset[str], valued: str) -> str:
     `fill_empty` fields are for empty fields only. What the mapping does not know, what is quarantined and what the CRM
     could not hold is denied here, before any rule is asked; it stays in the plan so that a person sees it.
     """
-    unread = "true" if crm not in LOADED else " or ".join(f"rows.object_type = '{name}'" for name in sorted(keyed))
-    unread = f"({unread or 'false'})"
+    types = [f"rows.object_type = '{name}'" for name in sorted(keyed)]
+    is_keyed = f"({' or '.join(types) or 'false'})"
+    unread = "true" if crm not in LOADED else is_keyed
+    recommended = f"({is_keyed} and rows.operation is not null)"
     return f"""
 create or replace temp table staged as
 with valued as (
@@ -212,10 +227,10 @@ with valued as (
         coalesce(rows.evidence, '[]') as evidence,
         least(rows.evidence_count, json_array_length(coalesce(rows.evidence, '[]')))::bigint as counted,
         rows.answer_id,
-        coalesce(fields.operation, 'none') as operation,
+        case when {recommended} then rows.operation else coalesce(fields.operation, 'none') end as operation,
         coalesce(fields.field_class, 'protected') as field_class,
         coalesce(fields.risk, 'high') as risk,
-        coalesce(fields.autonomy_level, 1) as autonomy_level,
+        coalesce(case when {recommended} then its_level else fields.autonomy_level end, 1) as autonomy_level,
         rows.is_stale,
         rows.is_suppressed,
         coalesce(fields.is_namespaced, false) as is_namespaced,
@@ -236,6 +251,7 @@ with valued as (
         {unread} as is_unread
     from {valued} as rows
     left join _sync_fields as fields on rows.object_type = fields.object_type and rows.property = fields.property
+    left join _sync_levels on rows.operation = level_of
     where coalesce(rows.desired_value, '') <> ''
         and (rows.value_error is not null or {unread} or rows.desired_value is distinct from rows.before_value)
 )

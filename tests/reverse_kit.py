@@ -153,7 +153,7 @@ def warehouse(path: Path, rows: Sequence[dict[str, Any]], *, source: int = 100) 
         "is_stale": pa.bool_(),
         "is_suppressed": pa.bool_(),
     }
-    names = list(row(1, "x", None))
+    names = [*row(1, "x", None), "segment", "subject_id", "operation"]
     con = duckdb.connect(str(path))
     con.execute("create schema marts")
     con.execute(
@@ -165,7 +165,8 @@ def warehouse(path: Path, rows: Sequence[dict[str, Any]], *, source: int = 100) 
     for object_type in ("contacts", "companies", "meetings", "tasks", "notes"):
         mine = [entry for entry in rows if entry["object_type"] == object_type]
         con.register(
-            "incoming", pa.table({n: pa.array([entry[n] for entry in mine], kinds.get(n, pa.string())) for n in names})
+            "incoming",
+            pa.table({n: pa.array([entry.get(n) for entry in mine], kinds.get(n, pa.string())) for n in names}),
         )
         con.execute(f"create table marts.sync_hubspot__{object_type} as select * from incoming")
         con.unregister("incoming")

@@ -130,6 +130,28 @@ def test_a_recommendation_becomes_one_task_however_often_it_is_planned_and_appli
     assert verify(room.ledger, room.adapter, None, room.clock).counts == {"holds": 11}
 
 
+def test_a_task_stands_at_the_level_of_the_operation_that_recommends_it(room: Desk) -> None:
+    room.promote("churn_revisit", 3)
+    room.plan([{**entry, "operation": "churn_revisit"} for entry in task()])
+    found = set(room.ledger.execute("select operation, autonomy_level from plan_ops").fetchall())
+    assert found == {("churn_revisit", 3)}
+    room.plan([{**entry, "operation": "nobody_knows"} for entry in task()])
+    newest = "plan_id = (select plan_id from plans order by created_at desc limit 1)"
+    found = set(room.ledger.execute(f"select autonomy_level, decision from plan_ops where {newest}").fetchall())
+    assert found == {(1, "denied")}
+
+
+def test_nothing_is_made_about_somebody_who_opted_out_since(room: Desk) -> None:
+    room.plan([*task(KEYS[0], contact="1"), *task(KEYS[1], contact="2")])
+    room.approve()
+    room.ledger.execute(
+        "insert into suppression values ('hubspot:contact:1', 'fact', 'd#1-2', 'stop', 'run-1', '2026-11-17T06:00:00Z')"
+    )
+    room.edit(2, "hs_email_optout", "true")
+    assert set(write(room).counts) == {"denied"}
+    assert tasks(room) == []
+
+
 def test_a_lost_answer_after_the_task_was_made_makes_no_second_one(room: Desk, fault: Switch) -> None:
     room.plan(task())
     room.approve()
