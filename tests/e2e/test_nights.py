@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 
+import pytest
+
 from tests.e2e.world import World
 
 OPERATIONS = {
@@ -77,6 +79,7 @@ def test_a_quiet_night_asks_nothing_and_loads_nothing(night: World) -> None:
     assert {name: after[name] for name in after} == before
 
 
+@pytest.mark.soak  # tests/integration/test_models_build.py shows the same without a CRM
 def test_deleting_the_warehouse_loses_nothing_and_asks_nothing(night: World) -> None:
     before = night.end_state()
     (night.data / "warehouse.duckdb").unlink()
