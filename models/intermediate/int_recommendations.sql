@@ -145,6 +145,44 @@ ranked as (
 
 ),
 
+-- A seller can only do so much: of what its account leaves room for, the most urgent.
+within_account as (
+
+    select
+        ranked.*,
+        coalesce(
+            ranked.is_contender
+            and ranked.account_rank <= delivery.open_per_account,
+            false
+        ) as has_room
+    from ranked
+    cross join delivery
+
+),
+
+shared_out as (
+
+    select
+        within_account.*,
+        within_account.has_room
+        and (
+            within_account.crm_owner_id is null
+            or row_number() over (
+                partition by within_account.crm_owner_id, within_account.has_room
+                order by
+                    (within_account.delivery_state = 'in_hand') desc,
+                    within_account.urgency asc,
+                    (within_account.delivery_state = 'open') desc,
+                    within_account.rule_position asc,
+                    within_account.signal_date desc nulls last,
+                    within_account.op_key asc
+            ) <= delivery.open_per_owner
+        ) as is_open
+    from within_account
+    cross join delivery
+
+),
+
 final as (
 
     select
@@ -190,10 +228,7 @@ final as (
         ranked.delivery_state,
         case
             when ranked.delivery_state <> 'open' then null
-            when
-                ranked.is_contender
-                and ranked.account_rank <= delivery.open_per_account
-                then null
+            when ranked.is_open then null
             when ranked.is_contender then 'More urgent recommendations took its place'
             when ranked.is_opted_out then 'The person has opted out'
             else 'Its reason is gone: ' || coalesce(
@@ -219,18 +254,14 @@ final as (
 
         -- booleans
         ranked.holds_today,
-        coalesce(
-            ranked.is_contender and ranked.account_rank <= delivery.open_per_account,
-            false
-        ) as is_open,
+        ranked.is_open,
         coalesce(ranked.is_stale, false) as is_stale,
 
         -- dates
         ranked.signal_date,
         business_days.due_date,
         ranked.delivered_at
-    from ranked
-    cross join delivery
+    from shared_out as ranked
     left join rules
         on ranked.rule_id = rules.rule_id
     left join sources

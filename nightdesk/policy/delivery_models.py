@@ -91,6 +91,7 @@ class Delivery(_Closed):
 
     Attributes:
         open_per_account: Most recommendations open at once for one account.
+        open_per_owner: Most recommendations open at once for one seller.
         quote_chars: Most characters of a customer's words in one place.
         sources_per_task: Most sources listed in one task.
         due_hour_utc: The hour at which tasks are due.
@@ -99,6 +100,7 @@ class Delivery(_Closed):
     """
 
     open_per_account: int = Field(ge=1, le=20)
+    open_per_owner: int = Field(ge=1, le=500)
     quote_chars: int = Field(ge=40, le=2000)
     sources_per_task: int = Field(ge=1, le=10)
     due_hour_utc: int = Field(ge=0, le=23)

@@ -128,6 +128,7 @@ def _settings(policy: Policy) -> Iterable[tuple[str, str, str]]:
         ("field_mapping", "max_text_chars", str(policy.field_mapping.max_text_chars)),
         ("guards", "score_movement_points", str(policy.guards.score_movement_points)),
         ("delivery", "open_per_account", str(policy.delivery.open_per_account)),
+        ("delivery", "open_per_owner", str(policy.delivery.open_per_owner)),
         ("delivery", "quote_chars", str(policy.delivery.quote_chars)),
         ("delivery", "sources_per_task", str(policy.delivery.sources_per_task)),
         ("delivery", "due_hour_utc", str(policy.delivery.due_hour_utc)),

@@ -20,8 +20,8 @@ URGENCY = {"HIGH": 0, "MEDIUM": 1, "LOW": 2}
 STATES = ("open", "in_hand", "done", "archived", "withdrawn", "superseded")
 ENDED = {"done", "archived", "withdrawn", "superseded"}
 TABLES = """
-create table stg_policy__delivery (open_per_account integer, quote_chars integer, sources_per_task integer,
-    due_hour_utc integer);
+create table stg_policy__delivery (open_per_account integer, open_per_owner integer, quote_chars integer,
+    sources_per_task integer, due_hour_utc integer);
 create table stg_policy__recommendation_rules (rule_id varchar, rule_position integer, signal varchar,
     reply_classes varchar[], operation varchar, subject_template varchar, body_template varchar, priority varchar,
     task_type varchar, due_business_days integer, within_days integer, quiet_days integer);
@@ -76,18 +76,28 @@ recommendations = st.lists(
 )
 
 
-def night(con: duckdb.DuckDBPyConnection, sql: str, items: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
+def night(
+    con: duckdb.DuckDBPyConnection, sql: str, items: list[dict[str, Any]], most: int, per_owner: int = 100
+) -> list[dict[str, Any]]:
     for table in ("stg_policy__delivery", "int_recommendation_signals", "int_delivered_tasks"):
         con.execute(f"delete from {table}")
-    con.execute("insert into stg_policy__delivery values (?, 240, 3, 8)", [most])
+    con.execute("insert into stg_policy__delivery values (?, ?, 240, 3, 8)", [most, per_owner])
     for item in items:
         said = TODAY - timedelta(days=item["days"])
         if item["holds"]:
             con.execute(
                 "insert into int_recommendation_signals (op_key, rule_id, subject_record_id, contact_id, account_id, "
-                "signal, operation, person_name, account_name, is_stale, signal_date) "
-                "values (?, ?, ?, ?, ?, 's', 'reply_class', 'Anna', 'Acme', false, ?)",
-                [item["key"], item["rule"], item["contact"] or item["account"], item["contact"], item["account"], said],
+                "crm_owner_id, signal, operation, person_name, account_name, is_stale, signal_date) "
+                "values (?, ?, ?, ?, ?, ?, 's', 'reply_class', 'Anna', 'Acme', false, ?)",
+                [
+                    item["key"],
+                    item["rule"],
+                    item["contact"] or item["account"],
+                    item["contact"],
+                    item["account"],
+                    item.get("owner"),
+                    said,
+                ],
             )
         if item["state"] != "new":
             con.execute(
@@ -96,8 +106,8 @@ def night(con: duckdb.DuckDBPyConnection, sql: str, items: list[dict[str, Any]],
                 [item["key"], item["rule"], item["contact"], item["account"], item["state"]],
             )
     cursor = con.execute(
-        f"select op_key, account_group_id, delivery_state, account_rank, is_open, superseded_because, holds_today, "
-        f"priority from ({sql})"
+        f"select op_key, account_group_id, crm_owner_id, delivery_state, account_rank, is_open, superseded_because, "
+        f"holds_today, priority from ({sql})"
     )
     names = [column[0] for column in cursor.description or []]
     return [dict(zip(names, found, strict=True)) for found in cursor.fetchall()]
@@ -132,6 +142,28 @@ def test_never_more_than_the_policy_allows_are_open_and_the_order_is_total(
     shuffle.shuffle(items)
     again = night(con, sql, items, most)
     assert sorted(again, key=lambda r: r["op_key"]) == sorted(found, key=lambda r: r["op_key"])
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    drawn=st.lists(st.tuples(st.sampled_from(["o1", "o2", None]), st.sampled_from(sorted(RULES))), max_size=12),
+    cap=st.integers(1, 4),
+)
+def test_a_seller_gets_the_most_urgent_of_all_accounts_and_no_more(
+    con: duckdb.DuckDBPyConnection, sql: str, drawn: list[tuple[str | None, str]], cap: int
+) -> None:
+    items = [
+        {"key": f"nd_{n:032x}", "account": f"x{n}", "contact": None, "rule": rule, "owner": owner, "days": 1,
+         "holds": True, "state": "new"}
+        for n, (owner, rule) in enumerate(drawn)
+    ]  # fmt: skip
+    found = night(con, sql, items, 1, cap)
+    for owner in ("o1", "o2"):
+        mine = [one for one in found if one["crm_owner_id"] == owner]
+        opened = [URGENCY[one["priority"]] for one in mine if one["is_open"]]
+        assert len(opened) == min(cap, len(mine))
+        assert max(opened, default=0) <= min((URGENCY[o["priority"]] for o in mine if not o["is_open"]), default=9)
+    assert all(one["is_open"] for one in found if one["crm_owner_id"] is None)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -46,6 +46,7 @@ def rule(data: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda d: d["record_url"].update(hubspot="/r/{portal}/{id}"), "no placeholder `{portal}`"),
         (lambda d: d.update(record_url={}), "needs the CRM that records are read from"),
         (lambda d: d.update(open_per_account=0), "greater than or equal to 1"),
+        (lambda d: d.update(open_per_owner=0), "greater than or equal to 1"),
         (lambda d: d.update(surprise=1), "Extra inputs"),
     ],
 )

@@ -20,6 +20,7 @@ final as (
     select
         {{ policy_number('delivery', 'open_per_account', 'integer') }}
             as open_per_account,
+        {{ policy_number('delivery', 'open_per_owner', 'integer') }} as open_per_owner,
         {{ policy_number('delivery', 'quote_chars', 'integer') }} as quote_chars,
         {{ policy_number('delivery', 'sources_per_task', 'integer') }}
             as sources_per_task,
