@@ -36,8 +36,12 @@ demo: $(STAMP)  ## One night on the sample company (CONTACTS=8000)
 nights: $(STAMP)  ## Three nights: the first, a quiet one, one after 10 % of the contacts changed
 	@$(BIN)/nightdesk demo --contacts $(CONTACTS) --nights 3
 
-test: $(STAMP) lint  ## Linters, then every test
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# The linters run beside the first tests, which wait for a night to be made; what they say comes at the end.
+test: $(STAMP)  ## Linters and every test
+	@mkdir -p target; $(MAKE) --no-print-directory lint >target/lint.txt 2>&1 & linters=$$!; \
+	tests=0; $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder || tests=$$?; \
+	wait $$linters || { echo "the linters found:"; cat target/lint.txt; exit 1; }; \
+	exit $$tests
 
 lint: $(STAMP)  ## ruff, pyright (strict) and sqlfluff
 	@$(BIN)/ruff check .

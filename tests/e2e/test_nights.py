@@ -89,6 +89,7 @@ def test_deleting_the_warehouse_loses_nothing_and_asks_nothing(night: World) -> 
     assert night.end_state() == before
 
 
+@pytest.mark.soak
 def test_a_recorded_night_gives_the_same_diff_without_an_agent(night: World) -> None:
     """Somebody without a key, or a reviewer a year later, gets the same changes from the recording alone."""
     before = night.end_state()
