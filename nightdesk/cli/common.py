@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightdesk.clock import system_clock
+from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nightdesk.prepare import Project
     from nightdesk.refresh import Progress
+    from reverse_etl.select import Selection
 
 
 def console() -> Console:
@@ -65,3 +67,24 @@ def progress_line(out: Console) -> Generator[Progress]:
             out.print(f"{step}: {text}")
 
     yield plain
+
+
+def selection(select: list[str] | None) -> Selection:
+    """The operations that `--select` means; all when it was not given."""
+    from reverse_etl.select import Selection
+
+    return Selection.parse(select or ())
+
+
+def chosen_changes(select: list[str] | None, everything: bool) -> Selection:
+    """A verdict names what it is about: a selection, or everything in so many words.
+
+    Raises:
+        NightdeskError: Neither was said, or both.
+    """
+    if bool(select) == everything:
+        raise NightdeskError(
+            "Say which changes: either --select KEY:VALUE or --all",
+            todo="`nightdesk review` shows them; --select takes the same filters.",
+        )
+    return selection(select)

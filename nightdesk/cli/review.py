@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nightdesk.cli.common import chosen_changes, selection
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -59,7 +61,7 @@ def review(
 
     project, out = prepared(), console()
     found, standings, notes = _load(project, plan_id, crm_name)
-    chosen, reasons, url = _selection(select), view.rule_reasons(project.policy), _link_base(project, found)
+    chosen, reasons, url = selection(select), view.rule_reasons(project.policy), _link_base(project, found)
     if to is not None:
         _write_file(project, found, chosen, standings, to, out)
     elif ask_:
@@ -122,7 +124,7 @@ def approve(
     if file is not None:
         _from_file(project, file, as_ or project.settings.actor, role, out)
         return
-    chosen = _chosen(select, everything)
+    chosen = chosen_changes(select, everything)
     report = approving.approve(
         project.settings.ledger,
         _plan_id(project, plan_id, crm_name),
@@ -156,7 +158,7 @@ def reject(
     from reverse_etl import approve as approving
 
     project = prepared()
-    chosen = _chosen(select, everything)
+    chosen = chosen_changes(select, everything)
     report = approving.reject(
         project.settings.ledger,
         _plan_id(project, plan_id, crm_name),
@@ -204,7 +206,7 @@ def ask(
 
     project, out = prepared(), console()
     settings = project.settings
-    chosen = _chosen(select, everything)
+    chosen = chosen_changes(select, everything)
     with lock.exclusive(settings.data_dir, "nightdesk ask", system_clock), open_crm(project, crm_name) as crm:
         run = runs.start(
             settings.ledger,
@@ -389,21 +391,3 @@ def _from_crm(project: Project, crm_name: str, out: Console) -> None:
         if one.message and one.outcome != "unanswered":
             where = f"{one.question.object_type} {one.question.record_id}"
             out.print(f"  {where}: {one.outcome.replace('_', ' ')}: {view.plain(one.message, 200)}", markup=False)
-
-
-def _selection(select: list[str] | None) -> Selection:
-    from reverse_etl.select import Selection
-
-    return Selection.parse(select or ())
-
-
-def _chosen(select: list[str] | None, everything: bool) -> Selection:
-    """A verdict names what it is about: a selection, or everything in so many words."""
-    from nightdesk.errors import NightdeskError
-
-    if bool(select) == everything:
-        raise NightdeskError(
-            "Say which changes: either --select KEY:VALUE or --all",
-            todo="`nightdesk review` shows them; --select takes the same filters.",
-        )
-    return _selection(select)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nightdesk.cli.common import chosen_changes, selection
+
 if TYPE_CHECKING:
     from nightdesk.prepare import Project
-    from reverse_etl.select import Selection
 
 SELECT = typer.Option(
     "--select",
@@ -207,7 +208,9 @@ def quarantine(
 
     settings, out = prepared().settings, console()
     if release:
-        released = keeping.release(settings.ledger, _chosen(select, everything=False), settings.actor, system_clock)
+        released = keeping.release(
+            settings.ledger, chosen_changes(select, everything=False), settings.actor, system_clock
+        )
         out.print(f"{released:,} fields may be planned again")
         return
     held = keeping.listing(settings.ledger)
@@ -250,7 +253,7 @@ def rollback(
             "nightdesk",
             system_clock,
             warehouse=settings.warehouse if settings.warehouse.exists() else None,
-            select=_selection(select),
+            select=selection(select),
             every=everything,
         )
         recorded.event("run", "finished", {"operations": made.operation_count})
@@ -395,21 +398,3 @@ def _run(project: Project, command: str):
     return runs.start(
         settings.ledger, command, as_of=settings.as_of, agent=None, policy_hash=project.policy.hash, clock=system_clock
     )
-
-
-def _selection(select: list[str] | None) -> Selection:
-    from reverse_etl.select import Selection
-
-    return Selection.parse(select or ())
-
-
-def _chosen(select: list[str] | None, everything: bool) -> Selection:
-    """An approval names what it approves: a selection, or everything in so many words."""
-    from nightdesk.errors import NightdeskError
-
-    if bool(select) == everything:
-        raise NightdeskError(
-            "Say which changes: either --select KEY:VALUE or --all",
-            todo="`nightdesk review` shows them; --select takes the same filters.",
-        )
-    return _selection(select)
