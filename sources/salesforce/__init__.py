@@ -1,0 +1,5 @@
+"""Loads a Salesforce org into raw.duckdb: all records once, then only what moved."""
+
+from sources.salesforce.tables import DATASET, TABLES
+
+__all__ = ["DATASET", "TABLES"]
