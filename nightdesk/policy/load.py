@@ -18,6 +18,7 @@ from nightdesk.policy import (
     caps,
     decision_models,
     delivery_models,
+    lifecycle_models,
     models,
     research_models,
 )
@@ -29,6 +30,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "scoring.yml": models.Scoring,
     "signals.yml": models.Signals,
     "gates.yml": models.Gates,
+    "lifecycle.yml": lifecycle_models.Lifecycle,
     "recall.yml": models.Recall,
     "research.yml": research_models.Research,
     "autonomy.yml": autonomy_models.Autonomy,
@@ -69,6 +71,7 @@ class Policy:
     scoring: models.Scoring
     signals: models.Signals
     gates: models.Gates
+    lifecycle: lifecycle_models.Lifecycle
     recall: models.Recall
     research: research_models.Research
     autonomy: autonomy_models.Autonomy

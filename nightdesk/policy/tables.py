@@ -144,6 +144,7 @@ def _lists(policy: Policy) -> Iterable[tuple[str, str, str | None]]:
     yield from (("internal_domains", item.lower(), None) for item in policy.icp.internal_domains)
     yield from (("industries_disqualified", item, None) for item in policy.icp.industries.disqualified)
     yield from (("lifecycle_gated", item, None) for item in policy.gates.lifecycle_gated)
+    yield from _lifecycle(policy)
     yield from (("freemail_domains", item.lower(), None) for item in policy.gates.freemail_domains)
     yield from (("revisit_trigger_values", item, None) for item in policy.recall.churn_revisit.trigger_values)
     yield from (
@@ -168,6 +169,16 @@ def _lists(policy: Policy) -> Iterable[tuple[str, str, str | None]]:
         for item in items:
             yield f"suppression_{source.source}", item, None
     yield from (("suppression_lifted", item.contact_id, item.lifted_by) for item in policy.suppression.lifted)
+
+
+def _lifecycle(policy: Policy) -> Iterable[tuple[str, str, str]]:
+    """What the CRMs' words for how far a record is mean, as (list with CRM and kind of record, word, stage)."""
+    for crm, kinds in policy.lifecycle.crms.items():
+        for kind, rules in kinds.items():
+            for value, stage in rules.values.items():
+                yield f"lifecycle_value:{crm}:{kind}", value.strip().lower(), stage
+            for position, (rule, stage) in enumerate(rules.without_value.items()):
+                yield f"lifecycle_rule:{crm}:{kind}", f"{position}:{rule}", stage
 
 
 def _levels(policy: Policy) -> Iterable[tuple[str, str, str, float]]:
