@@ -12,6 +12,7 @@ from nightdesk.clock import Clock
 from nightdesk.errors import NightdeskError
 from nightdesk.policy import tables
 from nightdesk.settings import Settings
+from sources import registry
 
 PROFILE = "profiles.yml"
 PROFILE_EXAMPLE = "profiles.yml.example"
@@ -60,8 +61,5 @@ def project(folder: Path, settings: Settings, clock: Clock) -> Project:
     ledger.migrate(settings.ledger, clock)
     with ledger.connect(settings.ledger) as connection:
         tables.load_into(connection, loaded, clock())
-    if not settings.raw.exists():
-        from sources import hubspot
-
-        hubspot.ensure_tables(settings.raw)
+    registry.ensure_once(settings.raw)
     return Project(folder, settings, loaded)

@@ -203,7 +203,7 @@ def _frames(
     import duckdb
 
     from sources.border_frames import freshness, keys, volumes
-    from sources.hubspot.schema import unreadable
+    from sources.kit.schema import unreadable
 
     try:
         connection = duckdb.connect(str(raw_path), read_only=True)

@@ -288,7 +288,7 @@ def _end(settings: Settings, finished: list[str], stones: tombstones.Tombstones,
 def _raw(settings: Settings, stones: tombstones.Tombstones) -> None:
     import duckdb
 
-    from sources.hubspot.schema import unreadable
+    from sources.kit.schema import unreadable
 
     try:
         with duckdb.connect(str(settings.raw)) as con:
@@ -323,7 +323,7 @@ def _measure(
 @contextmanager
 def _everything(settings: Settings, *, read_only: bool) -> Generator[duckdb.DuckDBPyConnection]:
     """The ledger with the raw tables and, if there is one, the warehouse."""
-    from sources.hubspot.schema import ensure_tables
+    from sources.registry import ensure_tables
 
     if not settings.raw.exists():
         ensure_tables(settings.raw)

@@ -16,9 +16,10 @@ from sources.hubspot.client import HubSpotClient, Json, Stopped
 from sources.hubspot.contract import Definitions, check
 from sources.hubspot.erased import Erased
 from sources.hubspot.previous import Previous
-from sources.hubspot.spool import Spool
 from sources.hubspot.tables import OBJECTS, ObjectType
 from sources.hubspot.watermarks import Outcome
+from sources.kit.contract import named_in
+from sources.kit.spool import Spool
 
 Progress = Callable[[str, int], None]
 
@@ -142,7 +143,8 @@ class Extraction:
     # -- what the CRM is like ------------------------------------------------------------------------------------------
 
     def _read_definitions(self) -> dict[str, Definitions]:
-        before = self._previous.property_types()
+        before = self._previous.fields()
+        uses = named_in(self._settings.policies)
         with ThreadPoolExecutor(max_workers=self._settings.in_flight) as pool:
             first = OBJECTS[0]  # alone: a wrong URL or token is then one request and one message
             answers = {first.name: self._api.properties(first.name)}
@@ -161,9 +163,13 @@ class Extraction:
                 before,
                 namespace=self._settings.namespace,
                 accepted=self._settings.accept_type_changes,
+                accept_missing=self._settings.accept_missing,
+                uses=uses,
             )
             self._spool.add("property_definitions", definitions.rows)
             self.outcome.changes.extend(definitions.changes)
+            if definitions.refill:
+                self._watermarks.pop(kind.name, None)
             found[kind.name] = definitions
         return found
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import duckdb
 
-from sources.hubspot.schema import unreadable
 from sources.hubspot.tables import DATASET
+from sources.kit.contract import Field, options_of
+from sources.kit.schema import unreadable
+from sources.kit.settle import literal
 
 
 class Previous:
@@ -96,10 +98,16 @@ class Previous:
         sql = f"select 1 from {DATASET}.namespaced_values where object_type = {literal(object_type)} limit 1"
         return bool(self._all(sql))
 
-    def property_types(self) -> dict[tuple[str, str], str]:
-        """(object type, property) -> type, as of the last load."""
-        rows = self._all(f"select object_type, name, type from {DATASET}.property_definitions")
-        return {(str(a), str(b)): str(c) for a, b, c in rows}
+    def fields(self) -> list[Field]:
+        """The CRM's properties as they were remembered at the last load."""
+        rows = self._all(
+            f"select object_type, name, label, type, options, is_loaded, state = 'gone' "
+            f"from {DATASET}.property_definitions order by object_type, name"
+        )
+        return [
+            Field(str(a), str(b), str(c or ""), str(d or ""), options_of(e and str(e)), bool(f), is_gone=bool(g))
+            for a, b, c, d, e, f, g in rows
+        ]
 
     def known_between(self, object_type: str, since: datetime, until: datetime) -> set[str]:
         """Known, living records whose latest known modification lies in [since, until]."""
@@ -107,11 +115,6 @@ class Previous:
         return {
             str(row[0]) for row in self._all(f"select id from ({_stamped(object_type)}) where stamp between {span}")
         }
-
-
-def literal(text: str) -> str:
-    """A SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _stamped(object_type: str) -> str:

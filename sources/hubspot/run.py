@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nightdesk.errors import NightdeskError
-from sources.hubspot.schema import ensure_tables
-from sources.hubspot.settings import HubSpotSettings, LoadReport
+from sources.hubspot.settings import HubSpotSettings
 from sources.hubspot.tables import DATASET, TABLES
+from sources.kit.report import LoadReport
+from sources.kit.schema import ensure_tables
 
 if TYPE_CHECKING:
     import httpx2
@@ -54,11 +55,12 @@ def load(
     from sources.hubspot.client import HubSpotClient
     from sources.hubspot.erased import Erased
     from sources.hubspot.extract import Extraction
-    from sources.hubspot.pipeline import Loader
     from sources.hubspot.previous import Previous
     from sources.hubspot.settle import Settlement
-    from sources.hubspot.spool import Spool
+    from sources.hubspot.spool import spool_columns
     from sources.hubspot.watermarks import touch_watermarks, watermark_rows
+    from sources.kit.pipeline import Loader
+    from sources.kit.spool import Spool
 
     started = time.monotonic()
     pipelines_dir.mkdir(parents=True, exist_ok=True)
@@ -70,12 +72,12 @@ def load(
             "Another load is running", where=str(pipelines_dir), todo="Wait for it to end, then load again."
         ) from error
     try:
-        ensure_tables(raw_path)
-        loader = Loader(raw_path, pipelines_dir)
+        ensure_tables(raw_path, DATASET, TABLES.values())
+        loader = Loader(raw_path, pipelines_dir, DATASET, TABLES)
         loader.finish_pending()
         now = clock()
         erased = None if tombstones is None else Erased(tombstones)
-        spool = Spool(pipelines_dir / "spool")
+        spool = Spool(pipelines_dir / "spool", spool_columns())
         try:
             with HubSpotClient(settings, transport=transport) as client:
                 with Previous(raw_path) as previous:

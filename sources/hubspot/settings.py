@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
@@ -24,6 +25,8 @@ class HubSpotSettings(BaseModel):
         backoff_seconds: First wait between tries; doubles each time.
         timeout_seconds: Longest wait for one answer.
         accept_type_changes: `object.property` whose changed type has been looked at and is fine.
+        accept_missing: Required `object.property` that the company does without, such as an opt-out flag.
+        policies: Folder of the policy files, so that a vanished value they name is said louder; None to not look.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,25 +44,5 @@ class HubSpotSettings(BaseModel):
     backoff_seconds: Annotated[float, Field(gt=0)] = 0.5
     timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
     accept_type_changes: tuple[str, ...] = ()
-
-
-class LoadReport(BaseModel):
-    """What one load did.
-
-    Attributes:
-        rows_moved: Rows that are new, different or gone, per table; all 0 on a quiet night (`load_watermarks` apart).
-        rows_total: Rows in each table afterwards.
-        requests: HTTP requests sent, tries included.
-        seconds: Wall clock of the whole load.
-        schema_changes: What is new or missing in the CRM's properties, one sentence each.
-        erased: Records of erased people that the CRM still holds and the load kept out, per object type.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    rows_moved: dict[str, int]
-    rows_total: dict[str, int]
-    requests: int
-    seconds: float
-    schema_changes: list[str]
-    erased: dict[str, int] = Field(default_factory=dict)
+    accept_missing: tuple[str, ...] = ()
+    policies: Path | None = None

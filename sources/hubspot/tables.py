@@ -8,26 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
-from typing import Any, Final, Literal
+from typing import Final
+
+from sources.kit.tables import Column, Kind, Table, by_name, columns, table
 
 DATASET: Final = "hubspot"
-
-# dlt's hard-delete hint: a staged row with `_removed = true` deletes its key, is not inserted; null in the table.
-REMOVED: Final = "_removed"
-LOAD_ID: Final = "_dlt_load_id"
-
-Kind = Literal["text", "bool", "bigint", "timestamp", "money", "probability"]
-
-_SQL: Final[dict[Kind, str]] = {
-    "text": "varchar",
-    "bool": "boolean",
-    "bigint": "bigint",
-    "timestamp": "timestamp with time zone",
-    "money": "decimal(18,2)",
-    "probability": "decimal(9,4)",
-}
-DECIMALS: Final[dict[Kind, tuple[int, int]]] = {"money": (18, 2), "probability": (9, 4)}
 
 # Property types of HubSpot that a column of this kind can hold. Text holds any (values travel as strings); a type that
 # *changes* stops the load for text too, see `sources.hubspot.contract`.
@@ -38,56 +23,6 @@ ACCEPTED_TYPES: Final[dict[Kind, frozenset[str]]] = {
     "money": frozenset({"number"}),
     "probability": frozenset({"number"}),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column. `is_property` means: filled from the CRM property of the same name."""
-
-    name: str
-    kind: Kind
-    is_property: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """One raw table. `key` is the primary key of the merge."""
-
-    name: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Column names in table order, without the columns dlt needs."""
-        return tuple(column.name for column in self.columns)
-
-    def ddl(self) -> str:
-        """The `create table if not exists` statement, with dlt's own columns last."""
-        body = ",\n    ".join(
-            [
-                f'"{column.name}" {_SQL[column.kind]}{" not null" if column.name in self.key else ""}'
-                for column in self.columns
-            ]
-            + [f'"{REMOVED}" boolean', f'"{LOAD_ID}" varchar not null']
-        )
-        return f'create table if not exists {DATASET}."{self.name}" (\n    {body}\n)'
-
-    def arrow_schema(self) -> Any:
-        """The Arrow schema of a staged batch: the table's columns plus `_removed` (dlt adds the load id)."""
-        pa: Any = import_module("pyarrow")  # ships no types
-        types: dict[Kind, Any] = {
-            "text": pa.string(),
-            "bool": pa.bool_(),
-            "bigint": pa.int64(),
-            "timestamp": pa.timestamp("us", tz="UTC"),
-            "money": pa.decimal128(18, 2),
-            "probability": pa.decimal128(9, 4),
-        }
-        fields = [
-            pa.field(column.name, types[column.kind], nullable=column.name not in self.key) for column in self.columns
-        ]
-        return pa.schema([*fields, pa.field(REMOVED, pa.bool_())])
 
 
 @dataclass(frozen=True)
@@ -106,10 +41,6 @@ class ObjectType:
         return tuple(column.name for column in self.table.columns if column.is_property)
 
 
-def _columns(kind: Kind, names: str, *, is_property: bool = False) -> tuple[Column, ...]:
-    return tuple(Column(name, kind, is_property) for name in names.split())
-
-
 def _object(name: str, *properties: tuple[Kind, str]) -> Table:
     """An object table: HubSpot's own id and times first, then one column per property."""
     own = (
@@ -118,13 +49,12 @@ def _object(name: str, *properties: tuple[Kind, str]) -> Table:
         Column("created_at", "timestamp"),
         Column("updated_at", "timestamp"),
     )
-    return Table(
-        name, ("id",), own + tuple(c for kind, names in properties for c in _columns(kind, names, is_property=True))
-    )
+    filled = tuple(c for kind, names in properties for c in columns(kind, names, is_property=True))
+    return Table(DATASET, name, ("id",), own + filled)
 
 
-def _plain(name: str, key: str, *columns: tuple[Kind, str]) -> Table:
-    return Table(name, tuple(key.split()), tuple(c for kind, names in columns for c in _columns(kind, names)))
+def _plain(name: str, key: str, *groups: tuple[Kind, str]) -> Table:
+    return table(DATASET, name, key, *groups)
 
 
 OBJECTS: Final[tuple[ObjectType, ...]] = (
@@ -177,6 +107,7 @@ OBJECTS: Final[tuple[ObjectType, ...]] = (
             ("timestamp", "hs_timestamp"),
             ("text", "hs_email_subject hs_email_text hs_email_direction hs_email_status hs_email_headers"),
             ("text", "hs_email_from_email hs_email_to_email hs_email_cc_email hs_email_thread_id hubspot_owner_id"),
+            ("text", "hs_email_message_id"),
             ("text", "hs_outreach_motion hs_sequence_step"),
             ("timestamp", "hs_lastmodifieddate"),
         ),
@@ -284,12 +215,15 @@ NAMESPACED_VALUES: Final = _plain(
     ("text", "object_type object_id property value"),
     ("timestamp", "updated_at"),
 )
-# What the CRM said a property's type was when it was last loaded: the memory behind "a changed type stops the load".
+# What the CRM said of its properties at the last load: the memory behind `sources.kit.contract`.
 PROPERTY_DEFINITIONS: Final = _plain(
     "property_definitions",
     "object_type name",
     ("text", "object_type name label type field_type"),
     ("bool", "is_loaded"),
+    # options: JSON list of [value, label]. state: `gone` when the CRM no longer has it and the loaded values stay.
+    ("json", "options"),
+    ("text", "state"),
 )
 LOAD_WATERMARKS: Final = _plain(
     "load_watermarks",
@@ -300,20 +234,17 @@ LOAD_WATERMARKS: Final = _plain(
     ("timestamp", "loaded_at"),
 )
 
-TABLES: Final[dict[str, Table]] = {
-    table.name: table
-    for table in (
-        *(object_type.table for object_type in OBJECTS),
-        OWNERS,
-        PIPELINES,
-        PIPELINE_STAGES,
-        ASSOCIATIONS,
-        PROPERTY_HISTORY,
-        MERGES,
-        DELETIONS,
-        UNSUBSCRIBES,
-        NAMESPACED_VALUES,
-        PROPERTY_DEFINITIONS,
-        LOAD_WATERMARKS,
-    )
-}
+TABLES: Final[dict[str, Table]] = by_name(
+    *(object_type.table for object_type in OBJECTS),
+    OWNERS,
+    PIPELINES,
+    PIPELINE_STAGES,
+    ASSOCIATIONS,
+    PROPERTY_HISTORY,
+    MERGES,
+    DELETIONS,
+    UNSUBSCRIBES,
+    NAMESPACED_VALUES,
+    PROPERTY_DEFINITIONS,
+    LOAD_WATERMARKS,
+)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sources.hubspot.previous import literal
-from sources.hubspot.schema import unreadable
 from sources.hubspot.tables import DATASET
+from sources.kit.schema import unreadable
+from sources.kit.settle import literal
 
 
 @dataclass

@@ -26,7 +26,7 @@ from nightdesk.policy import load as load_policy
 from nightdesk.prepare import Project
 from nightdesk.settings import Settings
 from reverse_etl import audit
-from sources.hubspot.schema import ensure_tables
+from sources.registry import ensure_tables
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 11, 17, 3, 0, tzinfo=UTC)

@@ -18,7 +18,7 @@ import duckdb
 from nightdesk.ledger import migrate
 from nightdesk.policy import load
 from nightdesk.policy.tables import load_into
-from sources.hubspot.schema import ensure_tables
+from sources.registry import ensure_tables
 
 ROOT = Path(__file__).parents[2]
 AS_OF = date(2026, 11, 17)

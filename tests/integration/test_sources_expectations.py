@@ -11,7 +11,7 @@ from test_sources_support import shared_template
 
 from nightdesk.errors import NightdeskError
 from sources.expectations import SUITES_DIR, check, load_suites
-from sources.hubspot import ensure_tables
+from sources.registry import ensure_tables
 
 AS_OF = date(2026, 11, 17)
 

@@ -10,7 +10,8 @@ from test_sources_support import AS_OF, SIZES, Bench, Template, bench, company, 
 
 from nightdesk.errors import NightdeskError
 from sandbox.crm.limits import UNLIMITED, Limits
-from sources.hubspot import ensure_tables, load
+from sources.hubspot import load
+from sources.registry import ensure_tables
 
 CONTACT, COMPANY, DEAL, EMAIL = 1_000_000, 2_000_000, 3_000_000, 4_000_000
 
@@ -289,7 +290,7 @@ def test_new_properties_are_reported(template: Template, tmp_path: Path) -> None
     with template.loaded(tmp_path) as it:
         _define(it, "contacts", "favourite_colour")
         assert it.load().schema_changes == [
-            "contacts.favourite_colour: new property of type string in the CRM; not loaded"
+            "contacts.favourite_colour: new property of type string in the CRM; not loaded (docs/schema-contract.md)"
         ]
         assert it.load().schema_changes == []
 

@@ -17,7 +17,7 @@ import os, signal, sys
 from pathlib import Path
 from pydantic import SecretStr
 from sources.hubspot import HubSpotSettings, load
-import sources.hubspot.pipeline as pipeline
+import sources.kit.pipeline as pipeline
 
 url, raw, pipelines, point, number = sys.argv[1:6]
 left = [int(number)]

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from sources.hubspot.api import SEARCH_PAGE, HubSpotApi, parse_time
 from sources.hubspot.limiter import WindowLimiter
-from sources.hubspot.schema import ensure_tables
 from sources.hubspot.settle import Settlement
-from sources.hubspot.spool import Spool
+from sources.hubspot.spool import spool_columns
+from sources.kit.spool import Spool
+from sources.registry import ensure_tables
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -124,7 +125,7 @@ def test_settling_moves_exactly_what_differs_and_the_last_row_of_a_key_wins(
         return tuple(names.get(name) for name in TABLES["deals"].names)
 
     def settled(rows: list[tuple[str, str, str]], folder: Path, raw: Path) -> dict[str, tuple[Any, ...]]:
-        spool = Spool(folder)
+        spool = Spool(folder, spool_columns())
         spool.add("deals", [row(one) for one in rows])
         spool.finish()
         with Settlement(spool.folder, raw) as settlement:

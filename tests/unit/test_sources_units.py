@@ -13,9 +13,10 @@ from sources.hubspot import rows
 from sources.hubspot.client import HubSpotClient
 from sources.hubspot.contract import check
 from sources.hubspot.limiter import WindowLimiter
-from sources.hubspot.pipeline import columns
 from sources.hubspot.settings import HubSpotSettings
 from sources.hubspot.tables import OBJECTS, TABLES, ObjectType
+from sources.kit.contract import Field
+from sources.kit.tables import dlt_columns as columns
 
 CONTACTS, DEALS = OBJECTS[0], OBJECTS[2]
 URL = "http://crm.example"
@@ -129,13 +130,20 @@ def _definitions(kind: ObjectType, **changed: str) -> list[dict[str, Any]]:
     ]
 
 
+def _remembered(kind: ObjectType) -> list[Field]:
+    return [
+        Field(kind.name, str(one["name"]), str(one["label"]), str(one["type"]), is_loaded=True)
+        for one in _definitions(kind)
+    ]
+
+
 def test_a_column_that_cannot_hold_the_property_stops_the_first_load() -> None:
     with pytest.raises(NightdeskError, match="`amount` of deals changed its type from number to string"):
-        check(DEALS, _definitions(DEALS, amount="string"), {}, namespace="nightdesk_")
+        check(DEALS, _definitions(DEALS, amount="string"), [], namespace="nightdesk_")
 
 
 def test_a_changed_type_of_a_text_column_stops_a_later_load_unless_accepted() -> None:
-    before = {("contacts", str(one["name"])): str(one["type"]) for one in _definitions(CONTACTS)}
+    before = _remembered(CONTACTS)
     now = _definitions(CONTACTS, jobtitle="enumeration")
     with pytest.raises(NightdeskError, match="`jobtitle` of contacts changed its type from string to enumeration"):
         check(CONTACTS, now, before, namespace="nightdesk_")
@@ -143,15 +151,15 @@ def test_a_changed_type_of_a_text_column_stops_a_later_load_unless_accepted() ->
 
 
 def test_new_and_missing_properties_are_told_apart_from_our_own() -> None:
-    before = {("contacts", str(one["name"])): str(one["type"]) for one in _definitions(CONTACTS)}
+    before = _remembered(CONTACTS)
     now = [one for one in _definitions(CONTACTS) if one["name"] != "country"]
     now += [{"name": "shoe_size", "type": "number"}, {"name": "nightdesk_lead_score", "type": "number"}]
     found = check(CONTACTS, now, before, namespace="nightdesk_")
     assert found.namespaced == ("nightdesk_lead_score",)
     assert "country" not in found.present
     assert found.changes == (
-        "contacts.country: property no longer exists in the CRM; the column stays empty",
-        "contacts.shoe_size: new property of type number in the CRM; not loaded",
+        "contacts.country: property no longer exists in the CRM; the values loaded last stay (docs/schema-contract.md)",
+        "contacts.shoe_size: new property of type number in the CRM; not loaded (docs/schema-contract.md)",
     )
 
 

@@ -1,4 +1,4 @@
-"""The dlt side of a load: one resource per table, merged by primary key into dataset `hubspot` of raw.duckdb."""
+"""The dlt side of a load: one resource per table, merged by primary key into the source's dataset of raw.duckdb."""
 
 from __future__ import annotations
 
@@ -9,23 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nightdesk.errors import NightdeskError
-from sources.hubspot.schema import identity
-from sources.hubspot.tables import DATASET, DECIMALS, REMOVED, TABLES, Kind, Table
+from sources.kit.schema import identity
+from sources.kit.tables import Table, dlt_columns
 
 if TYPE_CHECKING:
     import dlt
 
-PIPELINE: Final = "nightdesk_hubspot"
 _KEPT: Final = 10  # finished load packages kept for a look at what dlt did
-
-_DATA_TYPES: Final[dict[Kind, str]] = {
-    "text": "text",
-    "bool": "bool",
-    "bigint": "bigint",
-    "timestamp": "timestamp",
-    "money": "decimal",
-    "probability": "decimal",
-}
 
 # Set before dlt is imported: it reads the environment when its runtime starts.
 _ENVIRONMENT: Final = {
@@ -50,21 +40,26 @@ class Loader:
     Args:
         raw_path: The raw database.
         pipelines_dir: dlt's working directory; may be deleted between loads.
+        dataset: The source's name.
+        tables: Every table of the dataset, by name.
     """
 
-    def __init__(self, raw_path: Path, pipelines_dir: Path) -> None:
+    def __init__(self, raw_path: Path, pipelines_dir: Path, dataset: str, tables: Mapping[str, Table]) -> None:
         self._raw_path = raw_path
         self._dir = pipelines_dir
+        self._dataset = dataset
+        self._tables = tables
+        self._name = f"nightdesk_{dataset}"
         self._target = pipelines_dir / "target"
 
     def _new_pipeline(self) -> dlt.Pipeline:
         self._dir.mkdir(parents=True, exist_ok=True)
         dlt = _dlt()
         return dlt.pipeline(
-            PIPELINE,
+            self._name,
             pipelines_dir=str(self._dir),
             destination=dlt.destinations.duckdb(str(self._raw_path)),
-            dataset_name=DATASET,
+            dataset_name=self._dataset,
         )
 
     def finish_pending(self) -> bool:
@@ -73,12 +68,14 @@ class Loader:
         A package is complete once normalised. Dropping is safe: watermarks live in the raw database and count only
         when dlt marked their load complete, so whatever is dropped is read from the CRM again.
         """
-        folder = self._dir / PIPELINE
+        folder = self._dir / self._name
         if not _left_over(folder):
             return False
         try:
             # A package made for a raw file that was since deleted would leave the new one with its last rows only.
-            if not self._target.exists() or self._target.read_text(encoding="utf-8") != identity(self._raw_path):
+            if not self._target.exists() or self._target.read_text(encoding="utf-8") != identity(
+                self._raw_path, self._dataset
+            ):
                 shutil.rmtree(folder, ignore_errors=True)
                 return False
             pipeline = self._new_pipeline()
@@ -106,11 +103,13 @@ class Loader:
             NightdeskError: the database is in use, or dlt refused or failed to write (disk full, changed column type).
         """
         try:
-            self._target.write_text(identity(self._raw_path), encoding="utf-8")
+            self._target.write_text(identity(self._raw_path, self._dataset), encoding="utf-8")
             pipeline = self._new_pipeline()
             # Every table is declared each time, so the stored schema does not depend on what happened to move.
-            resources = [self._resource(TABLES[name], batches if count else _nothing) for name, count in counts.items()]
-            source = _dlt().source(lambda: resources, name=DATASET)()
+            resources = [
+                self._resource(self._tables[name], batches if count else _nothing) for name, count in counts.items()
+            ]
+            source = _dlt().source(lambda: resources, name=self._dataset)()
             pipeline.extract(source, loader_file_format="parquet")
             release()
             pipeline.normalize()
@@ -121,7 +120,7 @@ class Loader:
 
     def _tidy(self) -> None:
         """Forgets all but the latest packages: dlt keeps the folder of every load for good."""
-        loaded = self._dir / PIPELINE / "load" / "loaded"
+        loaded = self._dir / self._name / "load" / "loaded"
         for old in sorted(loaded.iterdir(), key=lambda path: path.name)[:-_KEPT] if loaded.is_dir() else ():
             shutil.rmtree(old, ignore_errors=True)
 
@@ -138,26 +137,10 @@ class Loader:
             name=table.name,
             primary_key=table.key,
             write_disposition={"disposition": "merge", "strategy": "delete-insert"},
-            columns=columns(table),
+            columns=dlt_columns(table),
             schema_contract=_CONTRACT,
             file_format="parquet",
         )
-
-
-def columns(table: Table) -> list[dict[str, Any]]:
-    """dlt's column hints for a table."""
-    hints: list[dict[str, Any]] = []
-    for column in table.columns:
-        hint: dict[str, Any] = {
-            "name": column.name,
-            "data_type": _DATA_TYPES[column.kind],
-            "nullable": column.name not in table.key,
-        }
-        if column.kind in DECIMALS:
-            hint["precision"], hint["scale"] = DECIMALS[column.kind]
-        hints.append(hint)
-    hints.append({"name": REMOVED, "data_type": "bool", "nullable": True, "hard_delete": True})
-    return hints
 
 
 def _dlt() -> Any:
