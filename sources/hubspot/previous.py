@@ -105,7 +105,15 @@ class Previous:
             f"from {DATASET}.property_definitions order by object_type, name"
         )
         return [
-            Field(str(a), str(b), str(c or ""), str(d or ""), options_of(e and str(e)), bool(f), is_gone=bool(g))
+            Field(
+                str(a),
+                str(b),
+                str(c or ""),
+                str(d or ""),
+                options_of(None if e is None else str(e)),
+                bool(f),
+                is_gone=bool(g),
+            )
             for a, b, c, d, e, f, g in rows
         ]
 

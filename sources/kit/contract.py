@@ -9,7 +9,8 @@
     value shown by another label    said
     property under another label    quiet
 
-"Property" is HubSpot's word; Salesforce says field. Those that fill no column are watched for being new and for nothing else: what is not loaded cannot break.
+"Property" is HubSpot's word; Salesforce says field. Those that fill no column are watched for being new and for nothing
+else: what is not loaded cannot break.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Field:
         name: API name.
         label: What people see.
         type: As the CRM calls it: `enumeration`, `picklist`, `datetime`.
-        options: (value, label) of each value that may be chosen, in the CRM's order; none where it is no list or was not
-            remembered.
+        options: (value, label) of each value that may be chosen, in the CRM's order; none where it is no list or
+            was not remembered.
         is_loaded: It fills a column of ours, or is a field of ours.
         is_archived: The CRM still lists it, but shelved.
         is_gone: Kept from an earlier load: the CRM no longer has it, the loaded values stay.
