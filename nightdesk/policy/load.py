@@ -18,6 +18,7 @@ from nightdesk.policy import (
     caps,
     decision_models,
     delivery_models,
+    identity_models,
     lifecycle_models,
     models,
     research_models,
@@ -40,6 +41,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "approvals.yml": approval_models.Approvals,
     "guards.yml": models.Guards,
     "delivery.yml": delivery_models.Delivery,
+    "identity.yml": identity_models.Identity,
     "budget.yml": models.Budget,
 }
 # What a template leaves to be filled in: "[your industry]". A list of values never has a space before its first comma,
@@ -81,6 +83,7 @@ class Policy:
     approvals: approval_models.Approvals
     guards: models.Guards
     delivery: delivery_models.Delivery
+    identity: identity_models.Identity
     budget: models.Budget
     mappings: dict[str, models.FieldMapping] = field(hash=False)
     hash: str

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.policy import caps
+from nightdesk.policy.identity_models import Identity
 from nightdesk.policy.load import Policy
 
 if TYPE_CHECKING:
@@ -134,6 +135,9 @@ def _settings(policy: Policy) -> Iterable[tuple[str, str, str]]:
         ("delivery", "due_hour_utc", str(policy.delivery.due_hour_utc)),
         ("delivery", "notes.meeting_brief", str(policy.delivery.notes.meeting_brief).lower()),
         *(("delivery", f"record_url.{crm}", pattern) for crm, pattern in policy.delivery.record_url.items()),
+        ("identity", "most_in_one_cluster", str(policy.identity.most_in_one_cluster)),
+        ("identity", "suggest_from", f"{policy.identity.suggest_from:g}"),
+        ("identity", "caution_from", f"{policy.identity.caution_from:g}"),
     )
     if recall.semantic is not None:
         yield "recall", "semantic.weight", f"{recall.semantic.weight:.4f}"
@@ -168,6 +172,7 @@ def _lists(policy: Policy) -> Iterable[tuple[str, str, str | None]]:
         )
         for item in items:
             yield f"suppression_{source.source}", item, None
+    yield from _identity_lists(policy.identity)
     yield from (("suppression_lifted", item.contact_id, item.lifted_by) for item in policy.suppression.lifted)
 
 
@@ -179,6 +184,18 @@ def _lifecycle(policy: Policy) -> Iterable[tuple[str, str, str]]:
                 yield f"lifecycle_value:{crm}:{kind}", value.strip().lower(), stage
             for position, (rule, stage) in enumerate(rules.without_value.items()):
                 yield f"lifecycle_rule:{crm}:{kind}", f"{position}:{rule}", stage
+
+
+def _identity_lists(identity: Identity) -> Iterable[tuple[str, str, str | None]]:
+    """Who is shared by many, who stands for whom, and which words mean the same, as (list, item, parameter)."""
+    for position, item in enumerate(identity.standing):
+        yield "identity_standing", item, f"{position:03d}"
+    for name in ("role_mailboxes", "shared_domains", "two_part_suffixes", "legal_forms"):
+        yield from ((f"identity_{name}", item.lower(), None) for item in getattr(identity, name))
+    for word, names in identity.nicknames.items():
+        yield "identity_nicknames", word.lower(), " ".join(sorted(names))
+    for country, others in identity.countries.items():
+        yield from (("identity_countries", item.lower(), country.lower()) for item in dict.fromkeys((country, *others)))
 
 
 def _levels(policy: Policy) -> Iterable[tuple[str, str, str, float]]:
