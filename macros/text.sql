@@ -44,3 +44,8 @@
         ''
     )
 {%- endmacro %}
+
+{#- A mail's Message-ID as mail programs compare it: without the angle brackets, blanks and lines around it. -#}
+{% macro message_id(expression) -%}
+    nullif(trim({{ expression }}, ' <>' || chr(9) || chr(10) || chr(13)), '')
+{%- endmacro %}

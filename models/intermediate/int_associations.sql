@@ -3,7 +3,7 @@ with
 
 associations as (
 
-    select * from {{ ref('stg_hubspot__associations') }}
+    select * from {{ ref('int_source_associations') }}
 
 ),
 

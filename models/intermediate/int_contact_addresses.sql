@@ -6,7 +6,7 @@ addresses as (
     select
         contacts.email,
         coalesce(merged.surviving_record_id, contacts.contact_id) as contact_id
-    from {{ ref('stg_hubspot__contacts') }} as contacts
+    from {{ ref('int_source_contacts') }} as contacts
     left join {{ ref('merged_records') }} as merged
         on contacts.contact_id = merged.merged_record_id
     where contacts.email is not null

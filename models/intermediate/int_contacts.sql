@@ -3,7 +3,7 @@ with
 
 contacts as (
 
-    select * from {{ ref('stg_hubspot__contacts') }}
+    select * from {{ ref('int_source_contacts') }}
 
 ),
 
@@ -15,7 +15,7 @@ merged as (
 
 deletions as (
 
-    select record_id from {{ ref('stg_hubspot__deletions') }}
+    select record_id from {{ ref('int_source_deletions') }}
 
 ),
 

@@ -40,7 +40,7 @@ loaded_keys as (
     select
         crm_value as op_key,
         max(source_record_id) as source_record_id
-    from {{ ref('stg_hubspot__namespaced_values') }}
+    from {{ ref('int_source_namespaced_values') }}
     where object_type = 'tasks' and property = 'nightdesk_op_key' and crm_value <> ''
     group by crm_value
 
@@ -48,7 +48,7 @@ loaded_keys as (
 
 tasks as (
 
-    select * from {{ ref('stg_hubspot__tasks') }}
+    select * from {{ ref('int_source_tasks') }}
 
 ),
 

@@ -6,5 +6,5 @@ where list_name = 'internal_domains'
 union
 
 select split_part(email, '@', 2) as domain
-from {{ ref('stg_hubspot__owners') }}
+from {{ ref('int_source_owners') }}
 where email like '%_@_%'

@@ -40,7 +40,7 @@ crm_values as (
         source_record_id,
         property,
         crm_value
-    from {{ ref('stg_hubspot__namespaced_values') }}
+    from {{ ref('int_source_namespaced_values') }}
 
 ),
 

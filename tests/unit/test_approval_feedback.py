@@ -29,7 +29,7 @@ def test_no_queue_reads_feedback_questions_or_answers() -> None:
         above = upstream(name)
         assert not above & {"seller_feedback", "feedback_by_operation", "approvals"}, name
         assert not any("nightdesk_feedback" in MODELS.get(model, "") for model in above), name
-    assert "stg_hubspot__namespaced_values" in upstream("seller_feedback")
+    assert "int_source_namespaced_values" in upstream("seller_feedback")
 
 
 def test_what_people_fill_in_is_asked_for_where_it_can_be_answered_and_written_by_nobody() -> None:

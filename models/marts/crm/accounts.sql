@@ -3,7 +3,7 @@ with
 
 companies as (
 
-    select * from {{ ref('stg_hubspot__companies') }}
+    select * from {{ ref('int_source_companies') }}
 
 ),
 
@@ -15,7 +15,7 @@ merged as (
 
 deletions as (
 
-    select record_id from {{ ref('stg_hubspot__deletions') }}
+    select record_id from {{ ref('int_source_deletions') }}
 
 ),
 

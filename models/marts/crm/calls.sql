@@ -15,14 +15,14 @@ calls as (
         has_transcript,
         occurred_at,
         updated_at
-    from {{ ref('stg_hubspot__calls') }}
+    from {{ ref('int_source_calls') }}
     where not is_archived
 
 ),
 
 deletions as (
 
-    select record_id from {{ ref('stg_hubspot__deletions') }}
+    select record_id from {{ ref('int_source_deletions') }}
 
 ),
 

@@ -35,7 +35,7 @@ lost_renewals as (
 former_customers as (
 
     select distinct record_id as account_id
-    from {{ ref('stg_hubspot__property_history') }}
+    from {{ ref('int_source_property_history') }}
     where
         object_type = 'companies'
         and property = 'lifecyclestage'

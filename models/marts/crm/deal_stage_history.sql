@@ -8,7 +8,7 @@ history as (
         property_value as stage_id,
         changed_at,
         source_type
-    from {{ ref('stg_hubspot__property_history') }}
+    from {{ ref('int_source_property_history') }}
     where object_type = 'deals' and property = 'dealstage'
 
 ),
@@ -29,7 +29,7 @@ stages as (
         stage_id,
         stage_label,
         display_order
-    from {{ ref('stg_hubspot__pipeline_stages') }}
+    from {{ ref('int_source_pipeline_stages') }}
     where object_type = 'deals'
 
 ),

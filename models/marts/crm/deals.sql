@@ -3,7 +3,7 @@ with
 
 deals as (
 
-    select * from {{ ref('stg_hubspot__deals') }}
+    select * from {{ ref('int_source_deals') }}
 
 ),
 
@@ -14,14 +14,14 @@ stages as (
         stage_id,
         stage_label,
         probability
-    from {{ ref('stg_hubspot__pipeline_stages') }}
+    from {{ ref('int_source_pipeline_stages') }}
     where object_type = 'deals'
 
 ),
 
 deletions as (
 
-    select record_id from {{ ref('stg_hubspot__deletions') }}
+    select record_id from {{ ref('int_source_deletions') }}
 
 ),
 

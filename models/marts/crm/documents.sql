@@ -198,7 +198,7 @@ texts as (
         email_id as document_id,
         subject,
         body
-    from {{ ref('stg_hubspot__emails') }}
+    from {{ ref('int_source_emails') }}
 
     union all
 
@@ -206,7 +206,7 @@ texts as (
         call_id as document_id,
         title as subject,
         body
-    from {{ ref('stg_hubspot__calls') }}
+    from {{ ref('int_source_calls') }}
 
     union all
 
@@ -214,7 +214,7 @@ texts as (
         note_id as document_id,
         cast(null as varchar) as subject,
         body
-    from {{ ref('stg_hubspot__notes') }}
+    from {{ ref('int_source_notes') }}
 
 ),
 

@@ -24,14 +24,14 @@ emails as (
             {{ email_header('headers_json', 'X-Autorespond') }}
         ) as auto_reply,
         {{ email_header('headers_json', 'Precedence') }} as precedence
-    from {{ ref('stg_hubspot__emails') }}
+    from {{ ref('int_source_emails') }}
     where not is_archived
 
 ),
 
 deletions as (
 
-    select record_id from {{ ref('stg_hubspot__deletions') }}
+    select record_id from {{ ref('int_source_deletions') }}
 
 ),
 

@@ -3,14 +3,14 @@ with
 
 meetings as (
 
-    select * from {{ ref('stg_hubspot__meetings') }}
+    select * from {{ ref('int_source_meetings') }}
     where not is_archived
 
 ),
 
 deletions as (
 
-    select record_id from {{ ref('stg_hubspot__deletions') }}
+    select record_id from {{ ref('int_source_deletions') }}
 
 ),
 

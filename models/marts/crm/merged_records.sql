@@ -7,7 +7,7 @@ merge_pairs as (
         object_type,
         merged_record_id,
         surviving_record_id
-    from {{ ref('stg_hubspot__merges') }}
+    from {{ ref('int_source_merges') }}
 
 ),
 

@@ -9,14 +9,14 @@ notes as (
         owner_id,
         occurred_at,
         updated_at
-    from {{ ref('stg_hubspot__notes') }}
+    from {{ ref('int_source_notes') }}
     where not is_archived
 
 ),
 
 deletions as (
 
-    select record_id from {{ ref('stg_hubspot__deletions') }}
+    select record_id from {{ ref('int_source_deletions') }}
 
 ),
 
@@ -24,7 +24,7 @@ deletions as (
 own_records as (
 
     select source_record_id
-    from {{ ref('stg_hubspot__namespaced_values') }}
+    from {{ ref('int_source_namespaced_values') }}
     where
         object_type = 'notes'
         and property = 'nightdesk_op_key'

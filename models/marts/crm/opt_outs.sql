@@ -37,7 +37,7 @@ staged_contacts as (
         contacts.is_email_opted_out,
         contacts.lead_status,
         contacts.updated_at
-    from {{ ref('stg_hubspot__contacts') }} as contacts
+    from {{ ref('int_source_contacts') }} as contacts
     left join merged
         on contacts.contact_id = merged.merged_record_id
 
@@ -114,7 +114,7 @@ from_subscriptions as (
         || coalesce(' (' || unsubscribes.unsubscribe_source || ')', '') as evidence,
         unsubscribes.email as evidence_id,
         unsubscribes.changed_at as opted_out_at
-    from {{ ref('stg_hubspot__unsubscribes') }} as unsubscribes
+    from {{ ref('int_source_unsubscribes') }} as unsubscribes
     cross join always
     where
         unsubscribes.is_unsubscribed

@@ -8,4 +8,4 @@ select
     coalesce(nullif(concat_ws(' ', first_name, last_name), ''), email) as full_name,
     team,
     is_archived
-from {{ ref('stg_hubspot__owners') }}
+from {{ ref('int_source_owners') }}

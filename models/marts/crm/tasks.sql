@@ -3,14 +3,14 @@ with
 
 tasks as (
 
-    select * from {{ ref('stg_hubspot__tasks') }}
+    select * from {{ ref('int_source_tasks') }}
     where not is_archived
 
 ),
 
 deletions as (
 
-    select record_id from {{ ref('stg_hubspot__deletions') }}
+    select record_id from {{ ref('int_source_deletions') }}
 
 ),
 
@@ -18,7 +18,7 @@ deletions as (
 own_records as (
 
     select source_record_id
-    from {{ ref('stg_hubspot__namespaced_values') }}
+    from {{ ref('int_source_namespaced_values') }}
     where
         object_type = 'tasks'
         and property = 'nightdesk_op_key'

@@ -9,7 +9,7 @@ given as (
         source_record_id,
         lower(trim(crm_value)) as feedback,
         updated_at
-    from {{ ref('stg_hubspot__namespaced_values') }}
+    from {{ ref('int_source_namespaced_values') }}
     where property = 'nightdesk_feedback' and coalesce(crm_value, '') <> ''
 
 ),
@@ -20,7 +20,7 @@ reasons as (
         object_type,
         source_record_id,
         crm_value as reason
-    from {{ ref('stg_hubspot__namespaced_values') }}
+    from {{ ref('int_source_namespaced_values') }}
     where property = 'nightdesk_feedback_reason' and coalesce(crm_value, '') <> ''
 
 ),
@@ -33,7 +33,7 @@ history as (
         source_type,
         updated_by_user_id,
         changed_at
-    from {{ ref('stg_hubspot__property_history') }}
+    from {{ ref('int_source_property_history') }}
     where property = 'nightdesk_feedback'
     qualify row_number() over (partition by record_id order by changed_at desc) = 1
 

@@ -53,7 +53,7 @@ texts as (
         'email' as document_type,
         occurred_at,
         updated_at
-    from {{ ref('stg_hubspot__emails') }}
+    from {{ ref('int_source_emails') }}
 
     union all
 
@@ -62,7 +62,7 @@ texts as (
         'call' as document_type,
         occurred_at,
         updated_at
-    from {{ ref('stg_hubspot__calls') }}
+    from {{ ref('int_source_calls') }}
 
     union all
 
@@ -71,7 +71,7 @@ texts as (
         'note' as document_type,
         occurred_at,
         updated_at
-    from {{ ref('stg_hubspot__notes') }}
+    from {{ ref('int_source_notes') }}
 
 ),
 
@@ -80,7 +80,7 @@ deletions as (
     select
         record_id as document_id,
         max(archived_at) as archived_at
-    from {{ ref('stg_hubspot__deletions') }}
+    from {{ ref('int_source_deletions') }}
     group by record_id
 
 ),

@@ -5,6 +5,7 @@ select
     -- ids
     {{ record_id('call', 'id') }} as call_id,
     id as source_record_id,
+    'calls' as source_object_type,
     {{ record_id('owner', clean('hubspot_owner_id')) }} as owner_id,
 
     -- text

@@ -3,6 +3,7 @@ select
     -- ids
     {{ record_id('company', 'id') }} as account_id,
     id as source_record_id,
+    'companies' as source_object_type,
     {{ record_id('owner', clean('hubspot_owner_id')) }} as owner_id,
     {{ clean('hs_merged_object_ids') }} as merged_source_record_ids,
 

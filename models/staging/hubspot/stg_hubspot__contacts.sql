@@ -3,6 +3,7 @@ select
     -- ids
     {{ record_id('contact', 'id') }} as contact_id,
     id as source_record_id,
+    'contacts' as source_object_type,
     {{ record_id('owner', clean('hubspot_owner_id')) }} as owner_id,
     {{ clean('hs_merged_object_ids') }} as merged_source_record_ids,
 

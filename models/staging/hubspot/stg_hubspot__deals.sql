@@ -3,6 +3,7 @@ select
     -- ids
     {{ record_id('deal', 'id') }} as deal_id,
     id as source_record_id,
+    'deals' as source_object_type,
     {{ record_id('owner', clean('hubspot_owner_id')) }} as owner_id,
     {{ clean('pipeline') }} as pipeline_id,
     {{ clean('dealstage') }} as stage_id,

@@ -5,8 +5,10 @@ select
     -- ids
     {{ record_id('email', 'id') }} as email_id,
     id as source_record_id,
+    'emails' as source_object_type,
     {{ record_id('owner', clean('hubspot_owner_id')) }} as owner_id,
     {{ clean('hs_email_thread_id') }} as thread_id,
+    {{ message_id('hs_email_message_id') }} as internet_message_id,
 
     -- text
     hs_email_subject as subject,

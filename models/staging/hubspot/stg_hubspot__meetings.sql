@@ -3,6 +3,7 @@ select
     -- ids
     {{ record_id('meeting', 'id') }} as meeting_id,
     id as source_record_id,
+    'meetings' as source_object_type,
     {{ record_id('owner', clean('hubspot_owner_id')) }} as owner_id,
 
     -- text
@@ -10,6 +11,9 @@ select
     {{ clean('hs_meeting_body') }} as body,
     upper({{ clean('hs_meeting_outcome') }}) as outcome,
     {{ clean('hs_meeting_location') }} as location,
+    -- HubSpot shows neither the invitation's id nor the zone it was made in.
+    cast(null as varchar) as ical_uid,
+    cast(null as varchar) as time_zone,
 
     -- booleans
     coalesce(archived, false) as is_archived,

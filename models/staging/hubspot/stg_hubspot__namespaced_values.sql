@@ -1,5 +1,6 @@
 -- One row per namespaced property that the CRM holds for a record, as the CRM sends it.
 select
+    'hubspot' as crm,
     object_type,
     object_id as source_record_id,
     property,

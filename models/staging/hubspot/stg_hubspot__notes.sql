@@ -5,6 +5,7 @@ select
     -- ids
     {{ record_id('note', 'id') }} as note_id,
     id as source_record_id,
+    'notes' as source_object_type,
     {{ record_id('owner', clean('hubspot_owner_id')) }} as owner_id,
 
     -- text

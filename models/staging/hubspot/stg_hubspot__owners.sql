@@ -10,6 +10,7 @@ select
     {{ clean('first_name') }} as first_name,
     {{ clean('last_name') }} as last_name,
     {{ clean('team') }} as team,
+    cast(null as varchar) as time_zone,
 
     -- booleans
     coalesce(archived, false) as is_archived

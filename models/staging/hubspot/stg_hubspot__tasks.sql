@@ -3,6 +3,7 @@ select
     -- ids
     {{ record_id('task', 'id') }} as task_id,
     id as source_record_id,
+    'tasks' as source_object_type,
     {{ record_id('owner', clean('hubspot_owner_id')) }} as owner_id,
 
     -- text

@@ -1,0 +1,113 @@
+{#- The canonical id of a Salesforce record: `salesforce:contact:003...`. Null stays null. -#}
+{% macro salesforce_id(record_type, expression) -%}
+    'salesforce:{{ record_type }}:' || nullif({{ expression }}, '')
+{%- endmacro %}
+
+{#- The seller a record belongs to; a queue (key prefix 00G) is nobody. -#}
+{% macro salesforce_owner(expression) -%}
+    case
+        when {{ expression }} not like '00G%'
+            then {{ salesforce_id('owner', expression) }}
+    end
+{%- endmacro %}
+
+{#-
+  The canonical id of what a reference points to, told by the id's key prefix; null for what is no canonical record
+  (users, campaigns, cases, custom objects).
+-#}
+{% macro salesforce_reference(expression) -%}
+    case left({{ expression }}, 3)
+        when '001' then {{ salesforce_id('company', expression) }}
+        when '003' then {{ salesforce_id('contact', expression) }}
+        when '006' then {{ salesforce_id('deal', expression) }}
+        when '00Q' then {{ salesforce_id('lead', expression) }}
+    end
+{%- endmacro %}
+
+{#- The canonical id of a record whose object is a column. -#}
+{% macro salesforce_object_id(object_type, expression) -%}
+    case {{ object_type }}
+        when 'Account' then {{ salesforce_id('company', expression) }}
+        when 'Contact' then {{ salesforce_id('contact', expression) }}
+        when 'Lead' then {{ salesforce_id('lead', expression) }}
+        when 'Opportunity' then {{ salesforce_id('deal', expression) }}
+        when 'EmailMessage' then {{ salesforce_id('email', expression) }}
+        when 'Event' then {{ salesforce_id('meeting', expression) }}
+        when 'Note' then {{ salesforce_id('note', expression) }}
+        when 'User' then {{ salesforce_id('owner', expression) }}
+    end
+{%- endmacro %}
+
+{#- The plural name of the type a canonical id is of: contacts for contacts and leads, companies, deals, ... -#}
+{% macro plural_of_record_id(record_id) -%}
+    case split_part({{ record_id }}, ':', 2)
+        when 'company' then 'companies'
+        when 'lead' then 'contacts'
+        else split_part({{ record_id }}, ':', 2) || 's'
+    end
+{%- endmacro %}
+
+{#- The host of a web address, lower case, without `www.`: `https://www.Acme.example/en` is `acme.example`. -#}
+{% macro domain_of_url(expression) -%}
+    nullif(
+        regexp_extract(
+            lower(trim({{ expression }})),
+            '^(?:[a-z][a-z0-9+.-]*:)?(?://)?(?:[^/@]*@)?(?:www\.)?([^/:?#\s]+)',
+            1
+        ),
+        ''
+    )
+{%- endmacro %}
+
+{#- A picklist's word in the form of HubSpot's codes: `Not Started` is `NOT_STARTED`. -#}
+{% macro code_of_label(expression) -%}
+    nullif(
+        trim(
+            regexp_replace(upper({{ expression }}), '[^A-Z0-9]+', '_', 'g'), '_'
+        ),
+        ''
+    )
+{%- endmacro %}
+
+{#-
+  HTML as text: what is not shown is left out, blocks become lines, entities characters. A mail that has a text part is
+  not asked for its HTML.
+-#}
+{% macro html_as_text(expression) -%}
+    {%- set steps = namespace(sql=expression) -%}
+    {%- set patterns = [
+        ('(?is)<!--.*?-->', ''),
+        ('(?is)<(style|script|head|title)\\b.*?</(style|script|head|title)\\s*>', ''),
+        ('\\s+', ' '),
+        ('(?i) ?<(br|/p|/div|/li|/tr|/h[1-6]|/blockquote)\\b[^>]*> ?', '\\n'),
+        ('<[^>]*>', ''),
+        ('(?i)&(nbsp|#160);', ' '),
+        ('(?i)&lt;', '<'),
+        ('(?i)&gt;', '>'),
+        ('(?i)&quot;', '"'),
+        ('(?i)&(#0*39|apos);', '~~apostrophe~~'),
+        ('(?i)&amp;', '&'),
+        ('[ \\t]*\\n[ \\t]*', '\\n'),
+        ('\\n{3,}', '\\n\\n'),
+    ] -%}
+    {%- for pattern, replacement in patterns -%}
+        {%- set quoted = "'" ~ replacement ~ "'" -%}
+        {%- if replacement == '~~apostrophe~~' -%}
+            {%- set quoted = "''''" -%}
+        {%- elif '\\n' in replacement -%}
+            {%- set quoted = "'" ~ replacement | replace('\\n', '') ~ "'" ~ " || chr(10)" * (replacement | length // 2) -%}
+        {%- endif -%}
+        {%- set steps.sql = "regexp_replace(" ~ steps.sql ~ ", '" ~ pattern ~ "', " ~ quoted ~ ", 'g')" -%}
+    {%- endfor -%}
+    nullif(trim({{ steps.sql }}, ' ' || chr(9) || chr(10) || chr(13)), '')
+{%- endmacro %}
+
+{#- One header out of a mail's own header lines; a folded line is read on. Null where there is none. -#}
+{% macro mail_header_line(headers, name) -%}
+    nullif(
+        trim(
+            regexp_extract({{ headers }}, '(?im)^{{ name }}:[ \t]*(.*)$', 1)
+        ),
+        ''
+    )
+{%- endmacro %}
