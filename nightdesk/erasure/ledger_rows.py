@@ -272,6 +272,12 @@ def _the_rest(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
         "or (plan_id, op_id) in (select (plan_id, op_id) from plan_marks)"
     )
     con.execute("delete from review_answers where (object_type, record_id) in (select (object_type, id) from gone)")
+    for table in ("identity_links", "identity_reviews"):
+        con.execute(
+            f"delete from {table} where left_record_id in (select record_id from gone) "
+            "or right_record_id in (select record_id from gone)"
+        )
+    con.execute(f"update identity_reviews set reason = null where {mentions(needles, 'reason', None)}")
     con.execute(f"update autonomy_changes set reason = null where {mentions(needles, 'reason', None)}")
     con.execute(f"update run_events set message = null where {mentions(needles, 'message', None)}")
     con.execute("delete from suppression where contact_id in (select record_id from gone)")
