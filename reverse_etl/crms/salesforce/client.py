@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from nightdesk.salesforce import API_VERSION, first_error, usage
 from reverse_etl.crms.http import Effect, HttpClient, OutcomeUnknown, RequestBudget, RequestRefused, TryAgain
 from reverse_etl.crms.protocol import CrmRefused, CrmUnavailable
 from reverse_etl.crms.quota import DailyQuota
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
 
     import httpx2
 
-API_VERSION = "62.0"
 SHARE_FOR_PEOPLE = 0.2  # of the org's daily requests, unless policy says otherwise
-_USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
 # 403 with one of these is about the record or field of the request, not about who we are.
 _ABOUT_THE_RECORD = re.compile(
     r"INSUFFICIENT_ACCESS|ENTITY_IS_LOCKED|CANNOT_|FIELD_|INVALID_FIELD|TRANSFER_REQUIRES_READ"
@@ -162,9 +161,8 @@ class SalesforceClient(HttpClient[Answer]):
 
     def _judge(self, response: httpx2.Response, effect: Effect) -> Answer:
         status = response.status_code
-        usage = _USAGE.search(response.headers.get("sforce-limit-info", ""))
-        if usage:
-            self.quota.seen(int(usage[1]), int(usage[2]))
+        if (seen := usage(response.headers)) is not None:
+            self.quota.seen(*seen)
         if 200 <= status < 300 and "csv" in response.headers.get("content-type", ""):
             return Answer(status, None, response.text)
         try:
@@ -191,7 +189,7 @@ class SalesforceClient(HttpClient[Answer]):
 
     def _refusal(self, status: int, parsed: Any, where: str) -> Exception:
         """What a 3xx or 4xx means."""
-        code, message, body = _first_error(parsed)
+        code, message, body = first_error(parsed)
         if status == 401:
             return SessionExpired(message or "HTTP 401", where)
         if code == "REQUEST_LIMIT_EXCEEDED" and "oncurrent" in message:
@@ -213,17 +211,6 @@ class SalesforceClient(HttpClient[Answer]):
         if 300 < status < 400:
             return CrmRefused(f"The org answers from another address (HTTP {status})", where=where)
         return RequestRefused(status, code, message or f"HTTP {status}", body)
-
-
-def _first_error(parsed: Any) -> tuple[str, str, Mapping[str, Any]]:
-    """Code, message and body of the first error; Salesforce sends a list, OAuth an object."""
-    if isinstance(parsed, list) and parsed and isinstance(parsed[0], dict):
-        first = cast("dict[str, Any]", parsed[0])
-        return str(first.get("errorCode", "")), str(first.get("message", "")), first
-    if isinstance(parsed, dict):
-        body = cast("dict[str, Any]", parsed)
-        return str(body.get("error", "")), str(body.get("error_description", "")), body
-    return "", "", {}
 
 
 def _seconds(text: str | None) -> float | None:
