@@ -17,9 +17,8 @@ CLEANED = {
 }  # fmt: skip
 # Hashes, numbers, settings, ids of runs and plans: nothing of a person, or proof that has to stay.
 KEPT = {
-    "apply_runs", "audit_anchors", "audit_events", "autonomy_reviews", "erasure_key", "erasures", "identity_runs", "leases",
-    "plans",
-    "policy_autonomy", "policy_autonomy_properties",
+    "apply_runs", "audit_anchors", "audit_events", "autonomy_reviews", "erasure_key", "erasures", "identity_runs",
+    "leases", "plans", "policy_autonomy", "policy_autonomy_properties",
     "policy_field_map", "policy_gates", "policy_guards", "policy_levels", "policy_loads", "policy_predicates",
     "policy_recall", "policy_recall_operations", "policy_settings", "policy_signals", "policy_tiers",
     "policy_weights", "policy_write_rules", "questions", "recall_queries", "redacted_plans", "runs",
