@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sandbox.crm.faults import DropConnection
-from sandbox.salesforce import bulk, collections, rows, tooling
+from sandbox.salesforce import bulk, collections, queries, rows, tooling
 from sandbox.salesforce.call import Call, Reply, State
 from sandbox.salesforce.errors import SalesforceError, malformed, not_found
 from sandbox.salesforce.saving import Org
@@ -86,8 +86,8 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", f"sobjects/{_S}/(?P<id>[^/]+)", rows.delete_row),
     ("GET", f"sobjects/{_S}/(?P<field>[^/]+)/(?P<value>[^/]+)", rows.get_external),
     ("PATCH", f"sobjects/{_S}/(?P<field>[^/]+)/(?P<value>[^/]+)", rows.upsert_external),
-    ("GET", "query(All)?", rows.query),
-    ("GET", "query(All)?/(?P<cursor>[^/]+)", rows.query_more),
+    ("GET", "query(All)?", queries.query),
+    ("GET", "query(All)?/(?P<cursor>[^/]+)", queries.query_more),
     ("POST", "composite", composite),
     ("PATCH", "composite/sobjects", collections.update),
     ("POST", "composite/sobjects", collections.create),

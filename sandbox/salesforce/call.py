@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sandbox.salesforce.errors import malformed
 from sandbox.salesforce.saving import Org, Origin, Saver
 from sandbox.salesforce.store import Store
+
+if TYPE_CHECKING:
+    from sandbox.salesforce.queries import Cursor
 
 MAX_COLLECTION = 200
 MAX_RETRIEVE = 2000
@@ -38,14 +41,15 @@ class State:
     """What the running server remembers: the org's rules, query cursors, jobs, and what faults have prepared.
 
     Attributes:
+        page_size: How many records a page of a query holds at most.
         bulk_polls: How often a job's state is asked before the job is done.
         bulk_late: Whether a job's records are saved only then, and not as soon as its upload is complete.
     """
 
     org: Org
-    cursors: dict[str, tuple[list[dict[str, Any]], int]] = field(
-        default_factory=dict[str, "tuple[list[dict[str, Any]], int]"]
-    )
+    cursors: dict[str, Cursor] = field(default_factory=dict[str, "Cursor"])
+    cursor_count: int = 0
+    page_size: int = 2000
     jobs: dict[str, Any] = field(default_factory=dict[str, Any])
     bulk_ends: list[BulkEnd] = field(default_factory=list["BulkEnd"])
     bulk_polls: int = 1

@@ -1,8 +1,4 @@
-"""The standard objects and fields this CRM has: those a seller's and an integration's work touches, no more.
-
-One line per field: name, type, size (length, or precision.scale of a number), marks. Marks: U updateable, C createable,
-N nillable, R restricted picklist, X external id. A reference names what it points to behind `>`.
-"""
+"""The standard objects and fields this CRM has: those that sellers' work and an integration's touches, no more."""
 
 from __future__ import annotations
 
@@ -10,179 +6,39 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-# Fields every object has that sellers work with.
-_SYSTEM = """
-Id id 18
-IsDeleted boolean 0
-OwnerId reference 18 UC >User
-CreatedDate datetime 0
-CreatedById reference 18 >User
-LastModifiedDate datetime 0
-LastModifiedById reference 18 >User
-SystemModstamp datetime 0
-"""
-_FIELDS: dict[str, str] = {
-    "Lead": """
-MasterRecordId reference 18 N >Lead
-LastName string 80 UC
-FirstName string 40 UCN
-Salutation picklist 40 UCN
-Name string 121
-Title string 128 UCN
-Company string 255 UC
-City string 40 UCN
-Country string 80 UCN
-Phone phone 40 UCN
-MobilePhone phone 40 UCN
-Email email 80 UCN
-Website url 255 UCN
-Description textarea 32000 UCN
-HasOptedOutOfEmail boolean 0 UC
-LeadSource picklist 255 UCN
-Status picklist 255 UC
-Industry picklist 255 UCN
-Rating picklist 255 UCN
-AnnualRevenue currency 18.0 UCN
-NumberOfEmployees int 0 UCN
-CleanStatus picklist 40 UCNR
-IsConverted boolean 0 C
-ConvertedDate date 0 N
-ConvertedAccountId reference 18 N >Account
-ConvertedContactId reference 18 N >Contact
-ConvertedOpportunityId reference 18 N >Opportunity
-LastActivityDate date 0 N
-""",
-    "Contact": """
-MasterRecordId reference 18 N >Contact
-AccountId reference 18 UCN >Account
-LastName string 80 UC
-FirstName string 40 UCN
-Salutation picklist 40 UCN
-Name string 121
-MailingCity string 40 UCN
-MailingCountry string 80 UCN
-MailingLatitude double 18.15 UCN
-Phone phone 40 UCN
-MobilePhone phone 40 UCN
-ReportsToId reference 18 UCN >Contact
-Email email 80 UCN
-Title string 128 UCN
-Department string 80 UCN
-LeadSource picklist 255 UCN
-Birthdate date 0 UCN
-HasOptedOutOfEmail boolean 0 UC
-Description textarea 32000 UCN
-CleanStatus picklist 40 UCNR
-EmailBouncedDate datetime 0 UCN
-IsEmailBounced boolean 0
-LastActivityDate date 0 N
-""",
-    "Account": """
-MasterRecordId reference 18 N >Account
-Name string 255 UC
-Type picklist 40 UCN
-ParentId reference 18 UCN >Account
-BillingCity string 40 UCN
-BillingCountry string 80 UCN
-Phone phone 40 UCN
-AccountNumber string 40 UCN
-Website url 255 UCN
-Industry picklist 40 UCN
-AnnualRevenue currency 18.0 UCN
-NumberOfEmployees int 0 UCN
-Description textarea 32000 UCN
-Rating picklist 40 UCN
-CleanStatus picklist 40 UCNR
-LastActivityDate date 0 N
-""",
-    "Task": """
-WhoId reference 18 UCN >Contact
-WhatId reference 18 UCN >Account
-Subject combobox 255 UCN
-ActivityDate date 0 UCN
-Status picklist 255 UC
-Priority picklist 255 UC
-Description textarea 32000 UCN
-Type picklist 40 UCN
-IsClosed boolean 0
-""",
-    "User": """
-Username string 80 UC
-Name string 121
-LastName string 80 UC
-Email email 128 UC
-UserType picklist 40 R
-IsActive boolean 0 UC
-""",
-    "PermissionSet": """
-Name string 80 UC
-Label string 80 UC
-""",
-    "PermissionSetAssignment": """
-AssigneeId reference 18 C >User
-PermissionSetId reference 18 C >PermissionSet
-""",
-    "FieldPermissions": """
-ParentId reference 18 C >PermissionSet
-SobjectType picklist 40 C
-Field picklist 240 C
-PermissionsRead boolean 0 UC
-PermissionsEdit boolean 0 UC
-""",
-}
-_PICKLISTS: dict[str, tuple[str, ...]] = {
-    "Lead.Status": ("Open - Not Contacted", "Working - Contacted", "Closed - Converted", "Closed - Not Converted"),
-    "Rating": ("Hot", "Warm", "Cold"),
-    "Salutation": ("Mr.", "Ms.", "Mrs.", "Dr.", "Prof."),
-    "LeadSource": ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other"),
-    "Industry": ("Banking", "Biotechnology", "Consulting", "Manufacturing", "Retail", "Technology", "Other"),
-    "Account.Type": ("Prospect", "Customer - Direct", "Customer - Channel", "Competitor", "Other"),
-    "CleanStatus": (
-        "Matched",
-        "Different",
-        "Acknowledged",
-        "NotFound",
-        "Inactive",
-        "Pending",
-        "SelectMatch",
-        "Skipped",
-    ),
-    "Task.Status": ("Not Started", "In Progress", "Completed", "Waiting on someone else", "Deferred"),
-    "Task.Priority": ("High", "Normal", "Low"),
-    "Task.Type": ("Call", "Meeting", "Other"),
-    "User.UserType": ("Standard", "AutomatedProcess"),
-}
-_DEFAULTS = {"Lead.Status": "Open - Not Contacted", "Task.Status": "Not Started", "Task.Priority": "Normal"}
-_NO_OWNER = frozenset({"User", "PermissionSet", "PermissionSetAssignment", "FieldPermissions"})
-KEY_PREFIXES = {
-    "Account": "001",
-    "Contact": "003",
-    "User": "005",
-    "Task": "00T",
-    "Lead": "00Q",
-    "PermissionSet": "0PS",
-    "PermissionSetAssignment": "0Pa",
-    "FieldPermissions": "01k",
-}
-OBJECTS = tuple(_FIELDS)
+from sandbox.salesforce import objects
+
+KEY_PREFIXES = objects.KEY_PREFIXES
+OBJECTS = tuple(objects.FIELDS)
+# Those that exist only once an administrator switched several currencies on, and the objects with a currency then.
+CURRENCY_OBJECTS = ("CurrencyType", "DatedConversionRate")
+WITH_CURRENCY = frozenset({"Account", "Contact", "Lead", "Opportunity", "OpportunityHistory", "User", "Task", "Event"})
 # What Salesforce keeps a field history of (per object switched on, and then per field).
 HISTORY_OBJECTS = {
     "ContactHistory": ("Contact", "ContactId"),
     "LeadHistory": ("Lead", "LeadId"),
     "AccountHistory": ("Account", "AccountId"),
+    "OpportunityFieldHistory": ("Opportunity", "OpportunityId"),
 }
+# Objects that tell which of their records were deleted or changed in a span of time.
+REPLICATED = frozenset({
+    "Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole", "Task", "Event", "EventRelation",
+    "TaskRelation", "EmailMessage", "EmailMessageRelation", "Note", "User",
+})  # fmt: skip
+MERGEABLE = frozenset({"Account", "Contact", "Lead"})
 # Fields whose values together are used once.
 UNIQUE_TOGETHER = {
     "PermissionSet": ("Name",),
     "PermissionSetAssignment": ("AssigneeId", "PermissionSetId"),
     "FieldPermissions": ("ParentId", "Field"),
 }
+OBJECT_OF_PREFIX = {prefix: name for name, prefix in KEY_PREFIXES.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field as `describe` shows it. `length` is 0 for anything that is not text; numbers have precision and
-    scale."""
+    scale. `options` are a picklist's active values, `inactive` those that stay on records that had them before."""
 
     name: str
     label: str
@@ -198,12 +54,23 @@ class Field:
     custom: bool = False
     external_id: bool = False
     unique: bool = False
-    reference_to: str = ""
+    reference_to: tuple[str, ...] = ()
     options: tuple[str, ...] = field(default=())
+    inactive: tuple[str, ...] = field(default=())
+    labels: tuple[tuple[str, str], ...] = field(default=())
     default: str | None = None
+
+    @property
+    def relationship(self) -> str:
+        """What a query calls the record this field points to; empty where it points to none."""
+        if not self.reference_to:
+            return ""
+        return f"{self.name[:-3]}__r" if self.custom else self.name.removesuffix("Id")
 
     def describe(self) -> dict[str, Any]:
         """The field in an object's `describe` answer."""
+        labels = dict(self.labels)
+        values = [(value, True) for value in self.options] + [(value, False) for value in self.inactive]
         return {
             "name": self.name,
             "label": self.label,
@@ -220,28 +87,51 @@ class Field:
             "externalId": self.external_id,
             "idLookup": self.external_id or self.name == "Id",
             "unique": self.unique,
-            "referenceTo": [self.reference_to] if self.reference_to else [],
+            "filterable": not (self.type == "textarea" and self.length > 255),
+            "sortable": not (self.type == "textarea" and self.length > 255),
+            "compoundFieldName": None,
+            "deprecatedAndHidden": False,
+            "polymorphicForeignKey": len(self.reference_to) > 1,
+            "referenceTo": list(self.reference_to),
+            "relationshipName": self.relationship or None,
             "picklistValues": [
-                {"active": True, "defaultValue": value == self.default, "label": value, "value": value}
-                for value in self.options
+                {"active": active, "defaultValue": value == self.default, "label": labels.get(value, value),
+                 "validFor": None, "value": value}
+                for value, active in values
             ],
-        }
+        }  # fmt: skip
 
 
 @cache
 def standard_fields(object_type: str) -> dict[str, Field]:
-    """The standard fields of an object, by name."""
-    lines = [*_SYSTEM.strip().splitlines(), *_FIELDS[object_type].strip().splitlines()]
+    """The standard fields of an object, by name; of a history object too."""
+    if object_type in HISTORY_OBJECTS:
+        parent, id_field = HISTORY_OBJECTS[object_type]
+        lines = [line.replace("PARENT_ID", id_field).replace("PARENT", parent) for line in _HISTORY.split("\n") if line]
+        return {one.name: one for one in (_parse(object_type, line) for line in lines)}
+    lines = [*objects.SYSTEM.strip().splitlines(), *objects.FIELDS[object_type].strip().splitlines()]
     found = [_parse(object_type, line) for line in lines if line]
-    return {one.name: one for one in found if not (one.name == "OwnerId" and object_type in _NO_OWNER)}
+    return {one.name: one for one in found if one.name not in objects.WITHOUT.get(object_type, ())}
+
+
+_HISTORY = """
+Id id 18
+IsDeleted boolean 0
+PARENT_ID reference 18 >PARENT
+CreatedById reference 18 >User
+CreatedDate datetime 0
+Field picklist 255 R
+DataType picklist 40 N
+OldValue anyType 0 N
+NewValue anyType 0 N
+"""
 
 
 def _parse(object_type: str, line: str) -> Field:
     name, kind, size, *rest = line.split()
     marks = "".join(part for part in rest if not part.startswith(">"))
-    target = next((part[1:] for part in rest if part.startswith(">")), "")
     precision, _, scale = size.partition(".")
-    options = _PICKLISTS.get(f"{object_type}.{name}", _PICKLISTS.get(name, ()))
+    key = f"{object_type}.{name}"
     return Field(
         name=name,
         label=name.removesuffix("Id"),
@@ -253,12 +143,14 @@ def _parse(object_type: str, line: str) -> Field:
         createable="C" in marks,
         nillable="N" in marks,
         restricted="R" in marks,
-        reference_to=target,
-        options=options if kind in ("picklist", "combobox") else (),
-        default=_DEFAULTS.get(f"{object_type}.{name}"),
+        reference_to=tuple(part[1:] for part in rest if part.startswith(">")),
+        options=objects.PICKLISTS.get(key, objects.PICKLISTS.get(name, ())) if kind in ("picklist", "combobox") else (),
+        labels=tuple(objects.LABELS.get(key, {}).items()),
+        default=objects.DEFAULTS.get(key),
     )
 
 
-def history_fields(id_field: str) -> tuple[str, ...]:
-    """The columns of a history object."""
-    return ("Id", id_field, "Field", "OldValue", "NewValue", "CreatedById", "CreatedDate", "IsDeleted")
+def currency_field(codes: tuple[str, ...], corporate: str) -> Field:
+    """`CurrencyIsoCode`, which every object with money has once several currencies are on."""
+    return Field("CurrencyIsoCode", "Currency ISO Code", "picklist", 3, updateable=True, createable=True,
+                 nillable=True, restricted=True, options=codes, default=corporate)  # fmt: skip

@@ -1,4 +1,4 @@
-"""sObject resources: describe, one record at a time, upsert by an external id, and queries."""
+"""sObject resources: describe, one record at a time, upsert by an external id."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
-from sandbox.salesforce import catalog, ids, soql
+from sandbox.salesforce import catalog, ids
 from sandbox.salesforce.call import Call, Reply
 from sandbox.salesforce.errors import SalesforceError, not_found
 from sandbox.salesforce.store import Row
 from sandbox.salesforce.values import parse
-
-_PAGE = 2000
 
 
 def versions(call: Call) -> Reply:
@@ -37,8 +35,13 @@ def limits(call: Call) -> Reply:
 
 def objects(call: Call) -> Reply:
     """All objects."""
-    found = [{"name": name, "keyPrefix": catalog.KEY_PREFIXES[name], "queryable": True, "updateable": True,
-              "urls": {"describe": call.url(f"sobjects/{name}/describe")}} for name in catalog.OBJECTS]  # fmt: skip
+    names = [name for name in (*catalog.OBJECTS, *catalog.HISTORY_OBJECTS) if call.store.has(name)]
+    found = [
+        {"name": name, "keyPrefix": catalog.KEY_PREFIXES.get(name), "queryable": True,
+         "updateable": name not in catalog.HISTORY_OBJECTS, "replicateable": name in catalog.REPLICATED,
+         "urls": {"describe": call.url(f"sobjects/{name}/describe")}}
+        for name in names
+    ]  # fmt: skip
     return Reply(200, {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": found})
 
 
@@ -58,13 +61,25 @@ def describe(call: Call) -> Reply:
                     "createable": shown["createable"] and editable,
                 }
             )
-    return Reply(200, {"name": name, "keyPrefix": catalog.KEY_PREFIXES[name], "updateable": True, "fields": fields})
+    kinds = [{"recordTypeId": row.id, "developerName": row.values["DeveloperName"], "name": row.values["Name"],
+              "active": True, "available": True, "defaultRecordTypeMapping": False, "master": False}
+             for row in call.store.all("RecordType") if row.values["SobjectType"] == name]  # fmt: skip
+    master = {"recordTypeId": "012000000000000AAA", "developerName": "Master", "name": "Master", "active": True,
+              "available": True, "defaultRecordTypeMapping": not kinds, "master": True}  # fmt: skip
+    found = {
+        "name": name, "keyPrefix": catalog.KEY_PREFIXES.get(name), "queryable": True, "mergeable":
+        name in catalog.MERGEABLE, "updateable": name not in catalog.HISTORY_OBJECTS, "replicateable":
+        name in catalog.REPLICATED, "recordTypeInfos": [*kinds, master], "fields": fields,
+    }  # fmt: skip
+    return Reply(200, found)
 
 
 def shown(call: Call, row: Row, names: Iterable[str]) -> dict[str, Any]:
     """A record as JSON."""
     url = call.url(f"sobjects/{row.object}/{row.id}")
-    return {"attributes": {"type": row.object, "url": url}} | {name: row.get(name) for name in names}
+    checkboxes = {one.name for one in call.store.fields(row.object).values() if one.type == "boolean"}
+    values = {name: row.get(name) if name not in checkboxes else bool(row.get(name)) for name in names}
+    return {"attributes": {"type": row.object, "url": url}} | values
 
 
 def visible(call: Call, object_type: str) -> list[str]:
@@ -206,58 +221,3 @@ def upsert_external(call: Call) -> Reply:
             return Reply(200, {"id": rows[0].id, "success": True, "errors": [], "created": False})
         record_id = saver.create(object_type, values | {field: value})
     return Reply(201, {"id": record_id, "success": True, "errors": [], "created": True})
-
-
-# Queries --------------------------------------------------------------------------------------------------------------
-
-
-def query(call: Call) -> Reply:
-    """Run a query; `queryAll` sees deleted and merged records too."""
-    asked = soql.parse(call.query.get("q", ""))
-    deleted = "/queryAll" in call.path
-    if asked.object_type in catalog.HISTORY_OBJECTS:
-        _, id_field = catalog.HISTORY_OBJECTS[asked.object_type]
-        known = list(catalog.history_fields(id_field))
-        rows = [{"attributes": {"type": asked.object_type}} | one for one in call.store.history_rows(asked.object_type)]
-    elif asked.object_type in catalog.OBJECTS:
-        known = visible(call, asked.object_type)
-        if asked.ids is not None:
-            found = [r for r in call.store.many(asked.object_type, asked.ids).values() if deleted or not r.is_deleted]
-        else:
-            found = call.store.all(asked.object_type, deleted=deleted)
-        rows = [shown(call, row, known) for row in found]
-    else:
-        raise SalesforceError("INVALID_TYPE", f"sObject type '{asked.object_type}' is not supported.")
-    wrong = [name for name in asked.used if name not in known]
-    if wrong:
-        raise SalesforceError("INVALID_FIELD", f"No such column '{wrong[0]}' on entity '{asked.object_type}'.")
-    rows = [row for row in rows if asked.test(row)]
-    for name, descending in reversed(asked.order):
-        rows.sort(key=lambda row: (row[name] is not None, row[name]), reverse=descending)
-    rows = rows if asked.limit is None else rows[: asked.limit]
-    total = len(rows)
-    if not asked.fields:
-        return Reply(200, {"totalSize": total, "done": True, "records": []})
-    kept = [{"attributes": row["attributes"]} | {name: row[name] for name in asked.fields} for row in rows]
-    return _page(call, kept, total)
-
-
-def _page(call: Call, rows: list[dict[str, Any]], total: int, size: int = _PAGE) -> Reply:
-    for option in call.headers.get("sforce-query-options", "").split(","):
-        name, _, value = option.strip().partition("=")
-        if name == "batchSize" and value.isdigit():
-            size = max(200, min(_PAGE, int(value)))
-    payload: dict[str, Any] = {"totalSize": total, "done": len(rows) <= size, "records": rows[:size]}
-    if not payload["done"]:
-        cursor = f"{ids.make('01g', len(call.state.cursors) + 1)}-{size}"
-        call.state.cursors[cursor] = (rows[size:], total)
-        payload["nextRecordsUrl"] = call.url(f"query/{cursor}")
-    return Reply(200, payload)
-
-
-def query_more(call: Call) -> Reply:
-    """The next page of a query."""
-    found = call.state.cursors.pop(call.params["cursor"], None)
-    if found is None:
-        raise SalesforceError("INVALID_QUERY_LOCATOR", "invalid query locator")
-    return _page(call, *found, size=int(call.params["cursor"].rpartition("-")[2]))

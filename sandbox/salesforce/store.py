@@ -7,15 +7,16 @@ import json
 import sqlite3
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from nightdesk.errors import NightdeskError
 from sandbox.crm.clock import Clock, ManualClock
-from sandbox.salesforce import catalog, ids
+from sandbox.salesforce import catalog, ids, setup
 from sandbox.salesforce.catalog import Field
+from sandbox.salesforce.custom import custom_field
 from sandbox.salesforce.errors import SalesforceError
 from sandbox.salesforce.values import stamp
 
@@ -48,6 +49,13 @@ create table requests (
     seq integer primary key, at text not null, method text not null, path text not null, status integer not null,
     user_id text, records text not null default '', refused text not null default '', fault text not null default ''
 );
+"""
+# Made when a file is opened as well, so that an org of an older version goes on.
+_ADDED = """
+create index if not exists records_by_stamp on records (object, modified_at, id);
+create table if not exists picklists (
+    object text not null, field text not null, definition text not null, primary key (object, field)
+) without rowid;
 """
 _PEOPLE = (("integration", "Nightdesk Integration", "Standard"), ("dana", "Dana Whitfield", "Standard"),
            ("sam", "Sam Okafor", "Standard"), ("flows", "Automated Process", "AutomatedProcess"))  # fmt: skip
@@ -109,13 +117,14 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         store = cls(_connect(path), path, clock or ManualClock(datetime(2026, 11, 17, 5, tzinfo=UTC)))
         store.connection.execute("pragma journal_mode = wal")
-        store.connection.executescript(_DDL)
+        store.connection.executescript(_DDL + _ADDED)
         with store.transaction():
             for name, shown, kind in _PEOPLE:
                 values = {"Username": f"{name}@org.example", "Name": shown, "LastName": shown.split()[-1],
                           "Email": f"{name}@org.example", "UserType": kind, "IsActive": True}  # fmt: skip
                 record_id = store.insert("User", values, user="")
                 store.connection.execute("insert into meta values (?, ?)", (f"user {name}", record_id))
+            setup.standard(store)
         return store
 
     @classmethod
@@ -124,7 +133,9 @@ class Store:
         path = Path(path)
         if not path.is_file():
             raise NightdeskError("There is no sandbox org there.", where=str(path))
-        return cls(_connect(path), path, clock or ManualClock(datetime(2026, 11, 17, 5, tzinfo=UTC)))
+        store = cls(_connect(path), path, clock or ManualClock(datetime(2026, 11, 17, 5, tzinfo=UTC)))
+        store.connection.executescript(_ADDED)
+        return store
 
     def close(self) -> None:
         """Close the file."""
@@ -148,8 +159,7 @@ class Store:
 
     def user(self, name: str) -> str:
         """Id of one of the org's users: `integration`, `dana`, `sam`, `flows`."""
-        row = self.connection.execute("select value from meta where key = ?", (f"user {name}",)).fetchone()
-        return str(row[0])
+        return str(self.meta(f"user {name}"))
 
     # Fields and rights ------------------------------------------------------------------------------------------------
 
@@ -171,16 +181,41 @@ class Store:
         Raises:
             SalesforceError: There is no such object.
         """
-        if object_type not in catalog.OBJECTS:
-            raise SalesforceError("NOT_FOUND", "The requested resource does not exist", status=404)
         self._look()
         if object_type not in self._fields:
+            if not self.has(object_type):
+                raise SalesforceError("NOT_FOUND", "The requested resource does not exist", status=404)
             rows = self.connection.execute(
                 "select name, metadata from custom_fields where object = ? order by name", (object_type,)
             )
             custom = {name: custom_field(name, json.loads(text)) for name, text in rows}
-            self._fields[object_type] = {**catalog.standard_fields(object_type), **custom}
+            found = {**catalog.standard_fields(object_type), **custom}
+            money = self.meta("currency")
+            if money is not None and object_type in catalog.WITH_CURRENCY:
+                known = json.loads(money)
+                found["CurrencyIsoCode"] = catalog.currency_field(tuple(known["codes"]), known["corporate"])
+            for name, text in self.connection.execute(
+                "select field, definition from picklists where object = ?", (object_type,)
+            ):
+                found[name] = setup.with_values(found[name], json.loads(text))
+            self._fields[object_type] = found
         return self._fields[object_type]
+
+    def has(self, object_type: str) -> bool:
+        """Whether this org has such an object: those for currencies only where several are switched on."""
+        if object_type in catalog.CURRENCY_OBJECTS:
+            return self.meta("currency") is not None
+        return object_type in catalog.OBJECTS or object_type in catalog.HISTORY_OBJECTS
+
+    def meta(self, key: str) -> str | None:
+        """A fact about the org as a whole."""
+        row = self.connection.execute("select value from meta where key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Keep a fact about the org as a whole."""
+        self.connection.execute("insert or replace into meta values (?, ?)", (key, value))
+        self.forget()
 
     def access(self, user: str, object_type: str) -> dict[str, tuple[bool, bool]]:
         """Which fields a user may read and edit. A custom field needs a permission set that says so; the rest is open
@@ -268,12 +303,15 @@ class Store:
         ).fetchone()
         return int(row[0])
 
+    def new_id(self, object_type: str) -> str:
+        """An id no record had before."""
+        return ids.make(catalog.KEY_PREFIXES[object_type], self._next(object_type))
+
     def insert(self, object_type: str, values: Mapping[str, Any], *, user: str) -> str:
         """Put a record in as it is; no rule is checked. Returns its id."""
-        record_id = ids.make(catalog.KEY_PREFIXES[object_type], self._next(object_type))
-        now = self.now()
+        record_id, now = self.new_id(object_type), self.now()
         row = Row(object_type, record_id, {k: v for k, v in values.items() if v is not None}, now, user, now, user)
-        self._put([row])
+        self.put_all([row])
         if object_type in ("PermissionSetAssignment", "FieldPermissions"):
             self.forget()
         return record_id
@@ -284,7 +322,8 @@ class Store:
         with self.transaction():
             return [self.insert(object_type, values, user=user) for values in rows]
 
-    def _put(self, rows: Sequence[Row]) -> None:
+    def put_all(self, rows: Sequence[Row]) -> None:
+        """Put whole records in, over those with the same ids."""
         self.connection.executemany(
             "insert or replace into records values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
@@ -294,9 +333,15 @@ class Store:
             ],
         )  # fmt: skip
 
+    def purge(self, object_type: str, record_ids: Iterable[str]) -> None:
+        """Remove records for good, without a trace."""
+        self.connection.executemany(
+            "delete from records where object = ? and id = ?", [(object_type, i) for i in record_ids]
+        )
+
     def put(self, row: Row) -> None:
         """Replace a record as a whole."""
-        self._put([row])
+        self.put_all([row])
 
     def get(self, object_type: str, record_id: str) -> Row | None:
         """The record under this id, deleted or not."""
@@ -310,19 +355,29 @@ class Store:
         )
         return {row.id: row for row in map(_row, rows)}
 
+    def where(self, condition: str, arguments: Sequence[Any]) -> list[Row]:
+        """Records by a condition on the table's columns, by id."""
+        text = f"select * from records where {condition} order by id"
+        return [_row(row) for row in self.connection.execute(text, arguments)]
+
     def all(self, object_type: str, *, deleted: bool = False) -> list[Row]:
         """Every record of an object, by id."""
         found = [_row(r) for r in self.connection.execute("select * from records where object = ?", (object_type,))]
         return [row for row in found if deleted or not row.is_deleted]
 
-    def history_rows(self, object_type: str) -> list[dict[str, Any]]:
-        """The rows of a history object (`ContactHistory`, ...), newest last."""
+    def history(self, object_type: str, since: str = "") -> list[Row]:
+        """The rows of a history object (`ContactHistory`, ...) from an instant on, oldest first. They never change."""
         parent, id_field = catalog.HISTORY_OBJECTS[object_type]
-        rows = self.connection.execute("select * from history where object = ? order by seq", (parent,))
+        rows = self.connection.execute(
+            "select h.*, r.is_deleted from history h join records r on r.object = h.object and r.id = h.record_id "
+            "where h.object = ? and h.at >= ? order by h.seq",
+            (parent, since),
+        )
         return [
-            {"Id": ids.make("017", seq), id_field: record_id, "Field": name, "OldValue": _json(old),
-             "NewValue": _json(new), "CreatedById": user, "CreatedDate": at, "IsDeleted": False}
-            for seq, _, record_id, name, old, new, user, at in rows
+            Row(object_type, ids.make("017", seq),
+                {id_field: record_id, "Field": name, "OldValue": _json(old), "NewValue": _json(new)},
+                at, user, at, user, bool(gone))
+            for seq, _, record_id, name, old, new, user, at, gone in rows
         ]  # fmt: skip
 
     def journal(self, **where: str) -> list[dict[str, Any]]:
@@ -338,44 +393,6 @@ class Store:
         cursor = self.connection.execute(f"select * from {table} where {condition} order by seq", tuple(where.values()))
         names = [one[0] for one in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor]
-
-
-def custom_field(name: str, metadata: Mapping[str, Any]) -> Field:
-    """What a custom field's metadata (`Metadata` of the Tooling API's `CustomField`) means in `describe`."""
-    kind = str(metadata.get("type"))
-    label = str(metadata.get("label") or name)
-    plain = Field(name, label, "string", updateable=True, createable=True, nillable=True, custom=True,
-                  external_id=bool(metadata.get("externalId")), unique=bool(metadata.get("unique")),
-                  calculated=bool(metadata.get("formula")))  # fmt: skip
-    if plain.calculated:
-        plain = replace(plain, updateable=False, createable=False)
-    match kind:
-        case "Text":
-            return replace(plain, length=int(metadata.get("length", 255)))
-        case "LongTextArea":
-            return replace(plain, type="textarea", length=int(metadata.get("length", 32768)))
-        case "TextArea":
-            return replace(plain, type="textarea", length=255)
-        case "Number":
-            return replace(
-                plain, type="double", precision=int(metadata.get("precision", 18)), scale=int(metadata.get("scale", 0))
-            )
-        case "Checkbox":
-            return replace(plain, type="boolean", nillable=False)
-        case "Date":
-            return replace(plain, type="date")
-        case "DateTime":
-            return replace(plain, type="datetime")
-        case "Picklist":
-            given = cast("dict[str, Any]", metadata.get("valueSet") or {})
-            defined = cast("dict[str, Any]", given.get("valueSetDefinition") or {})
-            values = cast("list[dict[str, Any]]", defined.get("value") or [])
-            options = tuple(str(one["fullName"]) for one in values if one.get("isActive", True))
-            return replace(
-                plain, type="picklist", length=255, restricted=bool(given.get("restricted")), options=options
-            )
-        case _:
-            raise SalesforceError("FIELD_INTEGRITY_EXCEPTION", f"{name}: unknown field type {kind}", ["Metadata"])
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from sandbox.salesforce import catalog, ids, soql
 from sandbox.salesforce.call import Call, Reply
+from sandbox.salesforce.custom import custom_field
 from sandbox.salesforce.errors import SalesforceError, not_found
-from sandbox.salesforce.store import custom_field
 
 _NAME = re.compile(r"([A-Za-z]+)\.([A-Za-z][A-Za-z0-9_]*)__c")
 MAX_LABEL = 40
@@ -76,8 +76,9 @@ def query(call: Call) -> Reply:
         {"Id": i, "DeveloperName": name.removesuffix("__c"), "TableEnumOrId": object_type, "NamespacePrefix": None}
         for object_type, name, i in call.store.connection.execute("select object, name, id from custom_fields")
     ]
+    test = asked.tester(call.store.clock.now().date())
     wrong = [name for name in asked.used if name not in ("Id", "DeveloperName", "TableEnumOrId", "NamespacePrefix")]
     if wrong:
         raise SalesforceError("INVALID_FIELD", f"No such column '{wrong[0]}' on entity 'CustomField'.")
-    found = [{name: row[name] for name in asked.fields} for row in rows if asked.test(row)]
+    found = [{name: row[name] for name in asked.fields} for row in rows if test(row)]
     return Reply(200, {"size": len(found), "totalSize": len(found), "done": True, "records": found})
