@@ -111,3 +111,75 @@
         ''
     )
 {%- endmacro %}
+
+{#-
+  When a logged activity took place. A task has a day, and the moment it was ticked off: that moment, if it was on the day
+  or the one before or after (time zones), else the day itself. Somebody who logs last week's call today did not call today.
+-#}
+{% macro salesforce_done_at(tasks) -%}
+    case
+        when
+            {{ tasks }}.activity_date is null
+            or abs(
+                date_diff(
+                    'day',
+                    {{ utc_date(tasks ~ '.completed_date_time') }},
+                    {{ tasks }}.activity_date
+                )
+            ) <= 1
+            then coalesce({{ tasks }}.completed_date_time, {{ tasks }}.created_date)
+        else timezone('UTC', cast({{ tasks }}.activity_date as timestamp))
+    end
+{%- endmacro %}
+
+{#- The header lines that stand above the text of an email that was logged as a task; empty where there are none. -#}
+{% macro logged_email_head(description) -%}
+    regexp_extract(
+        {{ description }},
+        '^((?:[ \t]*(?i:additional to|from|to|cc|bcc|attachments?|subject|sent|date):[^\n]*(?:\n|$)|[ \t\r]*\n)*)',
+        1
+    )
+{%- endmacro %}
+
+{#- The addresses in one of those lines, lower case, separated by semicolons. -#}
+{% macro logged_email_addresses(head, name) -%}
+    nullif(
+        array_to_string(
+            regexp_extract_all(
+                lower(regexp_extract({{ head }}, '(?im)^[ \t]*{{ name }}:([^\n]*)$', 1)),
+                '[^\s;,<>"()]+@[^\s;,<>"()]+'
+            ),
+            ';'
+        ),
+        ''
+    )
+{%- endmacro %}
+
+{#- Addresses as HubSpot lists them: lower case, separated by semicolons. -#}
+{% macro address_list(expression) -%}
+    nullif(
+        trim(regexp_replace(lower({{ expression }}), '\s*[;,]\s*', ';', 'g'), '; '), ''
+    )
+{%- endmacro %}
+
+{#-
+  The headers that tell a machine's mail, in the JSON shape that HubSpot has them in, out of a mail's own header lines;
+  null where there are none.
+-#}
+{% macro mail_headers_json(headers) -%}
+    case
+        when starts_with(ltrim({{ headers }}), '{') then {{ headers }}
+        when {{ clean(headers) }} is not null
+            then cast(
+                json_object(
+                    'headers',
+                    json_object(
+                        {%- for name in ('Auto-Submitted', 'X-Autoreply', 'X-Autorespond', 'Precedence') %}
+                        '{{ name }}', {{ mail_header_line(headers, name) }}
+                        {{- ',' if not loop.last }}
+                        {%- endfor %}
+                    )
+                ) as varchar
+            )
+    end
+{%- endmacro %}
