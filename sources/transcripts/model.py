@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Literal
 
 Side = Literal["ours", "theirs"]
@@ -19,6 +20,7 @@ LONGEST_NAME = 80
 LONGEST_COMPANY = 120
 
 _GAPS = re.compile(r"[\s\x00-\x1f\x7f\u0085\u200b\u200e\u200f\u2028\u2029\u2060\ufeff]+")
+_NO_WORDS = re.compile(r"[\W_]+")
 _NOT_IN_NAMES = re.compile(r"[\[\]():]+")
 
 
@@ -148,11 +150,16 @@ def clean_company(company: str) -> str:
     return one_line(re.sub(r"[()]+", " ", one_line(company)))[:LONGEST_COMPANY].strip()
 
 
+@lru_cache(maxsize=4096)
 def same_name(name: str) -> str:
     """The spelling under which two names count as one: no case, no accents, blanks for punctuation."""
-    bare = unicodedata.normalize("NFKD", name).casefold()
-    kept = "".join(one if one.isalnum() else " " for one in bare if not unicodedata.combining(one))
-    return " ".join(kept.split())
+    return " ".join(words_of(name))
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text without case, accents and punctuation."""
+    bare = unicodedata.normalize("NFKD", text).casefold()
+    return _NO_WORDS.sub(" ", "".join(one for one in bare if not unicodedata.combining(one))).split()
 
 
 def merged_turns(cues: Iterable[Cue]) -> tuple[Turn, ...]:

@@ -348,7 +348,12 @@ class _Load:
             "format": call.format,
             "files": _json(files),
             "speakers": _json([asdict(one) for one in call.speakers]),
-            "turns": _json([asdict(one) for one in call.turns]),
+            "turns": _json(
+                [
+                    {"speaker": one.speaker, "start_ms": one.start_ms, "end_ms": one.end_ms, "text": one.text}
+                    for one in call.turns
+                ]
+            ),
             "body": body(call),
             "updated_at": self._updated(files),
         }

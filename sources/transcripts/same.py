@@ -29,6 +29,7 @@ from sources.transcripts.model import (
     joined,
     same_name,
     speakers_of,
+    words_of,
 )
 
 SAME_START = timedelta(minutes=5)
@@ -101,7 +102,7 @@ class Part:
     @cached_property
     def pairs(self) -> Counter[tuple[str, str]]:
         """How often each pair of neighbouring words is said."""
-        words = same_name(" ".join(turn.text for turn in self.transcript.turns)).split()
+        words = words_of(" ".join(turn.text for turn in self.transcript.turns))
         return Counter(pairwise(words))
 
     @cached_property

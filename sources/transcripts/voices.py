@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from sources.transcripts.model import Speaker, clean_company, clean_name, same_name
 
@@ -33,6 +34,7 @@ def split_prefix(line: str) -> tuple[str, str] | None:
     return match["name"].strip(), match["text"].strip()
 
 
+@lru_cache(maxsize=4096)
 def _is_like_a_name(text: str) -> bool:
     name, _ = name_and_company(text)
     words = name.split()
@@ -86,6 +88,7 @@ def names_among(lines: Sequence[str], known: Collection[str] = ()) -> tuple[froz
     return frozenset(sure), (total / spoken if spoken else 0.0)
 
 
+@lru_cache(maxsize=4096)
 def name_and_company(text: str) -> tuple[str, str]:
     """`Dana Reyes (Acme Freight)` taken apart; the company is empty where there is none."""
     match = re.fullmatch(r"\s*(?P<name>[^()]*?)\s*\((?P<company>[^()]*)\)\s*", text)
