@@ -18,6 +18,24 @@
     || ':' || {{ expression }}
 {%- endmacro %}
 
+{#- The source that a canonical record id names: `salesforce` of `salesforce:lead:00Q1`. -#}
+{% macro source_of(expression) -%}
+    split_part({{ expression }}, ':', 1)
+{%- endmacro %}
+
+{#- How its own CRM names the object type of a canonical record id; null for what is no CRM's. -#}
+{% macro crm_object_type(expression) -%}
+    case regexp_extract({{ expression }}, '^([^:]+:[^:]+):', 1)
+        when 'hubspot:contact' then 'contacts'
+        when 'hubspot:company' then 'companies'
+        when 'hubspot:meeting' then 'meetings'
+        when 'salesforce:contact' then 'Contact'
+        when 'salesforce:lead' then 'Lead'
+        when 'salesforce:company' then 'Account'
+        when 'salesforce:meeting' then 'Event'
+    end
+{%- endmacro %}
+
 {#- The UTC day of a point in time. -#}
 {% macro utc_date(expression) -%}
     cast(timezone('UTC', {{ expression }}) as date)

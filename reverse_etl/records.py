@@ -20,6 +20,12 @@ PLURALS = {
 }
 # Object types of other CRMs are named as they are there.
 OTHER_CRMS = ("salesforce", "tryton")
+# ... but the canonical id of a record that was loaded from there says what kind of record it is: salesforce:lead:00Q1.
+_LOADED_TYPES = {
+    ("salesforce", "contact"): "Contact",
+    ("salesforce", "lead"): "Lead",
+    ("salesforce", "company"): "Account",
+}
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 SINGULARS = {plural: singular for singular, plural in PLURALS.items() if singular != "account"}
 
@@ -43,7 +49,7 @@ def parse_record(text: str) -> RecordName:
     if len(parts) == 1 and "@" in text:
         return RecordName(email=text.strip().lower())
     if len(parts) == 3 and parts[0] in OTHER_CRMS and _ID.fullmatch(parts[1]) and _ID.fullmatch(parts[2]):
-        return RecordName(parts[1], parts[2])
+        return RecordName(_LOADED_TYPES.get((parts[0], parts[1]), parts[1]), parts[2])
     if len(parts) == 3 and parts[0].isalnum():
         parts = parts[1:]
     kind = parts[0].lower() if len(parts) == 2 else None

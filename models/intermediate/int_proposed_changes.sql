@@ -36,11 +36,24 @@ evidence as (
 crm_values as (
 
     select
+        crm,
         object_type,
         source_record_id,
         property,
         crm_value
     from {{ ref('int_source_namespaced_values') }}
+
+),
+
+-- Of these a load tells what they hold.
+loaded_crms as (
+
+    select distinct {{ source_of('contact_id') }} as crm
+    from {{ ref('int_source_contacts') }}
+
+    union
+
+    select 'hubspot' as crm
 
 ),
 
@@ -69,8 +82,8 @@ targets as (
 
     select
         desired_values.*,
-        'hubspot' as crm,
-        desired_values.object_type as target_type,
+        {{ source_of('record_id') }} as crm,
+        {{ crm_object_type('record_id') }} as target_type,
         desired_values.source_record_id as target_id
     from desired_values
 
@@ -104,7 +117,7 @@ compared as (
         last_written.last_written_value,
         -- What is there as far as is known without asking.
         case
-            when wanted.crm = 'hubspot'
+            when loaded_crms.crm is not null
                 then
                     {{ canonical_value(
                         'crm_values.crm_value', 'field_map.value_type'
@@ -141,9 +154,11 @@ compared as (
         on
             wanted.operation = evidence.operation
             and wanted.evidence_record_id = evidence.record_id
+    left join loaded_crms
+        on wanted.crm = loaded_crms.crm
     left join crm_values
         on
-            wanted.crm = 'hubspot'
+            wanted.crm = crm_values.crm
             and wanted.target_type = crm_values.object_type
             and wanted.target_id = crm_values.source_record_id
             and field_map.property = crm_values.property

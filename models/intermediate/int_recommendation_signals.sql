@@ -295,7 +295,9 @@ final as (
             rules.operation = account_gates.operation
             and placed.account_id = account_gates.account_id
     where
-        not placed.is_opted_out
+        -- Tasks are put into HubSpot, and only its own records have a page there.
+        placed.subject_record_id not like 'salesforce:%'
+        and not placed.is_opted_out
         and contact_gates.contact_id is null
         and account_gates.account_id is null
     -- Where two rules ask for the same thing, the first one does.

@@ -48,7 +48,7 @@ facts as (
         {{ single_line('facts.quote') }} as quote,
         facts.valid_date as evidence_date,
         facts.document_type as source_type,
-        {{ record_url('facts.document_id', 'delivery.hubspot_record_url') }} as url
+        {{ record_url('facts.document_id', 'delivery') }} as url
     from signals
     inner join {{ ref('facts') }} as facts
         on
@@ -67,7 +67,7 @@ meetings as (
         coalesce({{ single_line('signals.meeting_title') }}, 'meeting') as quote,
         signals.signal_date as evidence_date,
         'meeting' as source_type,
-        {{ record_url('signals.evidence_record_id', 'delivery.hubspot_record_url') }}
+        {{ record_url('signals.evidence_record_id', 'delivery') }}
             as url
     from signals
     cross join delivery

@@ -49,7 +49,7 @@ sources as (
                 '"',
                 ''''
             )
-            || '" ' || sources.url,
+            || '"' || coalesce(' ' || sources.url, ''),
             chr(10)
             order by sources.source_position asc
         ) as source_lines,

@@ -17,7 +17,7 @@ shown_now as (
 
     select
         published.answer_id,
-        desired.object_type,
+        {{ crm_object_type('desired.record_id') }} as object_type,
         desired.source_record_id as record_id,
         coalesce(field_map.property, desired.field) as property,
         true as is_current
@@ -28,9 +28,10 @@ shown_now as (
             and desired.evidence_record_id = published.record_id
     left join {{ ref('stg_policy__field_map') }} as field_map
         on
-            desired.object_type = field_map.object_type
+            {{ source_of('desired.record_id') }} = field_map.crm
+            and {{ crm_object_type('desired.record_id') }} = field_map.object_type
             and desired.field = field_map.field
-            and field_map.crm = 'hubspot'
+    where {{ crm_object_type('desired.record_id') }} is not null
 
 ),
 

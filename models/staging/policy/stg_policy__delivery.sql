@@ -25,10 +25,14 @@ final as (
         {{ policy_number('delivery', 'sources_per_task', 'integer') }}
             as sources_per_task,
         {{ policy_number('delivery', 'due_hour_utc', 'integer') }} as due_hour_utc,
+        {{ policy_number('delivery', 'company_time_zone', 'varchar') }}
+            as company_time_zone,
         {{ policy_number('delivery', 'notes.meeting_brief', 'boolean') }}
             as has_meeting_brief_notes,
         {{ policy_number('delivery', 'record_url.hubspot', 'varchar') }}
-            as hubspot_record_url
+            as hubspot_record_url,
+        {{ policy_number('delivery', 'record_url.salesforce', 'varchar') }}
+            as salesforce_record_url
     from settings
 
 )

@@ -44,7 +44,7 @@ cited as (
             when evidence.evidence_kind = 'fact' then facts.document_id
             when evidence.evidence_kind = 'span'
                 then split_part(evidence.evidence_id, '#', 1)
-            when evidence.evidence_id like 'document.hubspot:%'
+            when evidence.evidence_id like 'document.%:%:%'
                 then substr(evidence.evidence_id, length('document.') + 1)
         end as document_id,
         min(evidence.item_kind || ' ' || evidence.item_key || ' ' || evidence.position)
@@ -84,7 +84,7 @@ final as (
         coalesce(documents.document_type, cited.evidence_id) as source_type,
         cited.document_id,
         {{ record_url(
-            'coalesce(cited.document_id, cited.record_id)', 'delivery.hubspot_record_url'
+            'coalesce(cited.document_id, cited.record_id)', 'delivery'
         ) }} as url
     from cited
     left join documents

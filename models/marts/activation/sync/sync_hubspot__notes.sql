@@ -47,7 +47,8 @@ briefs as (
         on
             evidence.operation = 'meeting_brief'
             and briefs.meeting_id = evidence.record_id
-    where briefs.account_id is not null
+    -- The note is filed with the account in HubSpot.
+    where briefs.account_id like 'hubspot:%'
 
 ),
 
