@@ -1,4 +1,4 @@
 -- One row per association between two records of a CRM and its type.
 {{ config(materialized='view') }}
 
-{{ source_union('associations', ['hubspot']) }}
+{{ source_union('associations', ['hubspot', 'salesforce']) }}

@@ -1,4 +1,4 @@
 -- One row per company record of every CRM, archived ones included.
 {{ config(materialized='view') }}
 
-{{ source_union('companies', ['hubspot']) }}
+{{ source_union('companies', ['hubspot', 'salesforce']) }}

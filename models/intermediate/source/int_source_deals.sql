@@ -1,4 +1,4 @@
 -- One row per deal or opportunity of every CRM, archived ones included.
 {{ config(materialized='view') }}
 
-{{ source_union('deals', ['hubspot']) }}
+{{ source_union('deals', ['hubspot', 'salesforce']) }}

@@ -1,4 +1,4 @@
 -- One row per stage of a pipeline of every CRM.
 {{ config(materialized='view') }}
 
-{{ source_union('pipeline_stages', ['hubspot']) }}
+{{ source_union('pipeline_stages', ['hubspot', 'salesforce']) }}

@@ -1,4 +1,4 @@
 -- One row per pipeline and object type of every CRM.
 {{ config(materialized='view') }}
 
-{{ source_union('pipelines', ['hubspot']) }}
+{{ source_union('pipelines', ['hubspot', 'salesforce']) }}
