@@ -248,7 +248,7 @@ def _briefs(connection: duckdb.DuckDBPyConnection, as_of: date) -> tuple[list[Br
             connection,
             """
             select
-                meeting_briefs.started_at,
+                timezone(meeting_briefs.seller_time_zone, meeting_briefs.started_at),
                 coalesce(accounts.account_name, meeting_briefs.title),
                 coalesce(owners.full_name, 'nobody'),
                 split_part(meeting_briefs.meeting_id, ':', 3),
@@ -259,7 +259,7 @@ def _briefs(connection: duckdb.DuckDBPyConnection, as_of: date) -> tuple[list[Br
             from warehouse.main.meeting_briefs
             left join warehouse.main.accounts using (account_id)
             left join warehouse.main.owners on meeting_briefs.owner_id = owners.owner_id
-            where meeting_briefs.started_at::date = ?
+            where meeting_briefs.meeting_date = ?
             order by meeting_briefs.started_at, meeting_briefs.meeting_id
             """,
             [as_of],

@@ -122,7 +122,8 @@ final as (
         {{ value }} as desired_value,
         false as is_suppressed
     from meetings
-    where {{ field }} is not null
+    -- What stands in a calendar alone is no record of the CRM, so there is nothing to write to.
+    where {{ field }} is not null and not starts_with(meeting_id, 'calendar:')
     {% if not loop.last %}
     union all
     {% endif %}

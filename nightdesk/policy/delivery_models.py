@@ -6,7 +6,7 @@ import re
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from nightdesk.policy.models import Crm, Operation, Word
 
@@ -95,6 +95,7 @@ class Delivery(_Closed):
         quote_chars: Most characters of a customer's words in one place.
         sources_per_task: Most sources listed in one task.
         due_hour_utc: The hour at which tasks are due.
+        company_time_zone: IANA name of the zone in which a day begins for sellers whose own zone nobody knows.
         holidays: Days on which nothing falls due, besides weekends.
         record_url: CRM to where a person reads a record.
     """
@@ -104,10 +105,20 @@ class Delivery(_Closed):
     quote_chars: int = Field(ge=40, le=2000)
     sources_per_task: int = Field(ge=1, le=10)
     due_hour_utc: int = Field(ge=0, le=23)
+    company_time_zone: str = "UTC"
     holidays: tuple[date, ...] = ()
     record_url: dict[Crm, Annotated[str, Field(pattern=r"^(/|https://|http://127\.0\.0\.1[:/])\S*$", max_length=200)]]
     notes: Notes = Notes()
     recommendations: tuple[Recommendation, ...]
+
+    @field_validator("company_time_zone")
+    @classmethod
+    def zone_exists(cls, value: str) -> str:
+        from zoneinfo import available_timezones
+
+        if value not in available_timezones():
+            raise ValueError(f"`{value}` is not an IANA time zone, such as Europe/Berlin or UTC")
+        return value
 
     @model_validator(mode="after")
     def rules_are_named_once(self) -> Delivery:

@@ -133,6 +133,7 @@ def _settings(policy: Policy) -> Iterable[tuple[str, str, str]]:
         ("delivery", "quote_chars", str(policy.delivery.quote_chars)),
         ("delivery", "sources_per_task", str(policy.delivery.sources_per_task)),
         ("delivery", "due_hour_utc", str(policy.delivery.due_hour_utc)),
+        ("delivery", "company_time_zone", policy.delivery.company_time_zone),
         ("delivery", "notes.meeting_brief", str(policy.delivery.notes.meeting_brief).lower()),
         *(("delivery", f"record_url.{crm}", pattern) for crm, pattern in policy.delivery.record_url.items()),
         ("identity", "most_in_one_cluster", str(policy.identity.most_in_one_cluster)),

@@ -1,7 +1,8 @@
--- One row per live meeting, with its account and deal.
+-- One row per live meeting, with its account and deal. One that stands in the CRM and in calendars is the CRM's record,
+-- completed by them; what stands in calendars alone counts where somebody besides the calendar's owner is asked.
 with
 
-meetings as (
+source_meetings as (
 
     select * from {{ ref('int_source_meetings') }}
     where not is_archived
@@ -26,6 +27,117 @@ contacts as (
 accounts as (
 
     select account_id from {{ ref('accounts') }}
+
+),
+
+owners as (
+
+    select
+        owner_id,
+        email
+    from {{ ref('int_source_owners') }}
+    where not is_archived
+
+),
+
+time_zones as (
+
+    select
+        owner_id,
+        time_zone
+    from {{ ref('int_seller_time_zones') }}
+
+),
+
+company as (
+
+    select coalesce(company_time_zone, 'UTC') as time_zone
+    from {{ ref('stg_policy__delivery') }}
+
+),
+
+internal_domains as (
+
+    select domain from {{ ref('int_internal_domains') }}
+
+),
+
+copies as (
+
+    select * from {{ ref('int_meeting_copies') }}
+
+),
+
+calendar_copies as (
+
+    select
+        copies.meeting_id as standing_meeting_id,
+        copies.is_leading,
+        calendar_meetings.*,
+        calendar_meetings.calendar_owner_email
+        = calendar_meetings.organizer_email as is_of_organizer
+    from copies
+    inner join {{ ref('stg_calendar__meetings') }} as calendar_meetings
+        on copies.copy_meeting_id = calendar_meetings.meeting_id
+
+),
+
+calendar_people as (
+
+    select
+        calendar_copies.standing_meeting_id as meeting_id,
+        bool_or(
+            attendees.email is distinct from calendar_copies.calendar_owner_email
+        ) as has_others,
+        bool_or(
+            internal_domains.domain is null
+            and attendees.participation_status = 'ACCEPTED'
+        ) as has_outside_acceptance
+    from calendar_copies
+    inner join {{ ref('stg_calendar__attendees') }} as attendees
+        on calendar_copies.meeting_id = attendees.meeting_id
+    left join internal_domains
+        on split_part(attendees.email, '@', 2) = internal_domains.domain
+    group by calendar_copies.standing_meeting_id
+
+),
+
+calendar_states as (
+
+    select
+        standing_meeting_id as meeting_id,
+        -- The organizer's own calendar has the last word, wherever it is known.
+        coalesce(
+            bool_or(is_cancelled) filter (where is_of_organizer),
+            bool_or(is_cancelled)
+        ) as is_cancelled,
+        max(ended_at) filter (where is_leading) as ended_at,
+        max(start_date) filter (where is_leading and is_all_day) as all_day_date,
+        bool_or(is_free) filter (where is_leading) as is_free,
+        bool_or(event_status = 'TENTATIVE') filter (where is_leading) as is_tentative
+    from calendar_copies
+    group by standing_meeting_id
+
+),
+
+-- Whose meeting it is that no CRM knows: a seller in whose calendar it stands, rather one who comes.
+calendar_owners as (
+
+    select
+        calendar_copies.standing_meeting_id as meeting_id,
+        owners.owner_id,
+        coalesce(calendar_copies.owner_participation = 'DECLINED', false) as is_declined
+    from calendar_copies
+    inner join owners
+        on calendar_copies.calendar_owner_email = owners.email
+    qualify
+        row_number() over (
+            partition by calendar_copies.standing_meeting_id
+            order by
+                coalesce(calendar_copies.owner_participation = 'DECLINED', false) asc,
+                coalesce(calendar_copies.is_of_organizer, false) desc,
+                owners.owner_id asc
+        ) = 1
 
 ),
 
@@ -59,13 +171,12 @@ meeting_accounts as (
 meeting_contacts as (
 
     select
-        associations.meeting_id,
+        meeting_people.meeting_id,
         min_by(contacts.account_id, contacts.contact_id) as account_id
-    from associations
+    from {{ ref('int_meeting_contacts') }} as meeting_people
     inner join contacts
-        on associations.to_record_id = contacts.contact_id
-    where contacts.account_id is not null
-    group by associations.meeting_id
+        on meeting_people.contact_id = contacts.contact_id
+    group by meeting_people.meeting_id
 
 ),
 
@@ -80,42 +191,120 @@ meeting_deals as (
 
 ),
 
+placed as (
+
+    select
+        meetings.*,
+        starts_with(meetings.meeting_id, 'calendar:') as is_calendar_only,
+        coalesce(meetings.owner_id, calendar_owners.owner_id) as seller_id,
+        coalesce(calendar_owners.is_declined, false) as is_declined,
+        calendar_states.ended_at as calendar_ended_at,
+        calendar_states.all_day_date,
+        coalesce(calendar_states.is_free, false) as is_free_block,
+        coalesce(calendar_states.is_tentative, false) as is_tentative,
+        coalesce(calendar_people.has_outside_acceptance, false)
+            as has_outside_acceptance,
+        -- What the CRM says took place was not cancelled.
+        coalesce(meetings.outcome = 'CANCELED', false)
+        or (
+            coalesce(calendar_states.is_cancelled, false)
+            and coalesce(meetings.outcome <> 'COMPLETED', true)
+        ) as has_been_cancelled
+    from source_meetings as meetings
+    left join copies
+        on meetings.meeting_id = copies.copy_meeting_id
+    left join calendar_states
+        on meetings.meeting_id = calendar_states.meeting_id
+    left join calendar_people
+        on meetings.meeting_id = calendar_people.meeting_id
+    left join calendar_owners
+        on meetings.meeting_id = calendar_owners.meeting_id
+    left join deletions
+        on meetings.meeting_id = deletions.record_id
+    where
+        deletions.record_id is null
+        and (
+            not starts_with(meetings.meeting_id, 'calendar:')
+            or (
+                meetings.meeting_id = copies.meeting_id
+                and calendar_people.has_others
+                and not coalesce(meetings.is_private, false)
+            )
+        )
+
+),
+
+zoned as (
+
+    select
+        placed.*,
+        coalesce(time_zones.time_zone, known_zones.name, 'UTC') as seller_time_zone
+    from placed
+    cross join company
+    left join time_zones
+        on placed.seller_id = time_zones.owner_id
+    left join pg_timezone_names() as known_zones
+        on company.time_zone = known_zones.name
+
+),
+
 final as (
 
     select
         -- ids
-        meetings.meeting_id,
-        meetings.source_record_id,
+        zoned.meeting_id,
+        zoned.source_record_id,
         coalesce(
             meeting_accounts.account_id, meeting_contacts.account_id
         ) as account_id,
         meeting_deals.deal_id,
-        meetings.owner_id,
+        zoned.seller_id as owner_id,
 
         -- text
-        meetings.title,
-        meetings.outcome,
-        meetings.location,
+        zoned.title,
+        zoned.outcome,
+        zoned.location,
+        zoned.seller_time_zone,
 
         -- booleans
-        coalesce(meetings.outcome = 'COMPLETED', false) as is_held,
-        coalesce(meetings.outcome = 'SCHEDULED', true) as is_scheduled,
+        case
+            when not zoned.is_calendar_only
+                then coalesce(zoned.outcome = 'COMPLETED', false)
+            -- A calendar keeps no outcome: past, not called off, and somebody from outside had said yes.
+            else
+                zoned.has_outside_acceptance
+                and not zoned.has_been_cancelled
+                and not zoned.is_declined
+                and not zoned.is_tentative
+                and not zoned.is_free_block
+                and coalesce(
+                    cast(timezone(zoned.seller_time_zone, zoned.ended_at) as date)
+                    < {{ as_of() }},
+                    false
+                )
+        end as is_held,
+        coalesce(zoned.outcome = 'SCHEDULED', true)
+        and not zoned.has_been_cancelled
+        and not (zoned.is_calendar_only and zoned.is_declined) as is_scheduled,
+        zoned.has_been_cancelled as is_cancelled,
+        not zoned.is_calendar_only
+        or meeting_contacts.meeting_id is not null as has_customer,
 
         -- timestamps
-        meetings.started_at,
-        meetings.ended_at,
-        {{ utc_date('meetings.started_at') }} as meeting_date,
-        meetings.updated_at
-    from meetings
+        zoned.started_at,
+        coalesce(zoned.ended_at, zoned.calendar_ended_at) as ended_at,
+        coalesce(
+            case when zoned.is_calendar_only then zoned.all_day_date end,
+            cast(timezone(zoned.seller_time_zone, zoned.started_at) as date)
+        ) as meeting_date,
+        zoned.updated_at
+    from zoned
     left join meeting_accounts
-        on meetings.meeting_id = meeting_accounts.meeting_id
+        on zoned.meeting_id = meeting_accounts.meeting_id
     left join meeting_contacts
-        on meetings.meeting_id = meeting_contacts.meeting_id
+        on zoned.meeting_id = meeting_contacts.meeting_id
     left join meeting_deals
-        on meetings.meeting_id = meeting_deals.meeting_id
-    left join deletions
-        on meetings.meeting_id = deletions.record_id
-    where deletions.record_id is null
+        on zoned.meeting_id = meeting_deals.meeting_id
 
 )
 

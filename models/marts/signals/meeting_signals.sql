@@ -14,6 +14,9 @@ meetings as (
     cross join numbers
     where
         meetings.is_scheduled
+        -- Among ourselves, or with people nobody knows, there is nothing to brief about.
+        and meetings.has_customer
+        -- The seller's own day: 23:30 in Los Angeles is today there, and tomorrow in UTC.
         and meetings.meeting_date between
         {{ as_of() }} and {{ as_of() }} + numbers.meeting_window_days
 
@@ -112,6 +115,7 @@ final as (
         open_deals.stage_label as deal_stage_label,
         open_deals.amount as deal_amount,
         open_deals.currency_code as deal_currency_code,
+        meetings.seller_time_zone,
         meetings.started_at,
         meetings.meeting_date,
         last_contacts.last_contact_date

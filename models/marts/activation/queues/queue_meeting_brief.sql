@@ -73,7 +73,9 @@ contexts as (
             field_line('meeting.title', 'meetings.title'),
             field_line(
                 'meeting.start',
-                "strftime(timezone('UTC', meetings.started_at), '%Y-%m-%d %H:%M')",
+                "strftime(timezone(coalesce(meetings.seller_time_zone, 'UTC'), meetings.started_at), '%Y-%m-%d %H:%M')"
+                ~ " || case when meetings.seller_time_zone <> 'UTC' "
+                ~ "then ' ' || meetings.seller_time_zone else '' end",
             ),
             field_line('meeting.attendees', 'meetings.attendees'),
             field_line('account.name', 'accounts.account_name'),

@@ -58,6 +58,7 @@ final as (
 
         -- text
         meetings.title,
+        meetings.seller_time_zone,
         briefs.brief,
         evidence.evidence_text,
 
@@ -71,6 +72,7 @@ final as (
 
         -- timestamps
         meetings.started_at,
+        meetings.meeting_date,
         published.answered_at
     from published
     inner join briefs
