@@ -1,4 +1,4 @@
 -- One row per meeting of every source, archived ones included; the same meeting may stand in several.
 {{ config(materialized='view') }}
 
-{{ source_union('meetings', ['hubspot', 'calendar']) }}
+{{ source_union('meetings', ['hubspot', 'salesforce', 'calendar']) }}

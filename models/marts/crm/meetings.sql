@@ -294,7 +294,11 @@ final as (
         zoned.started_at,
         coalesce(zoned.ended_at, zoned.calendar_ended_at) as ended_at,
         coalesce(
-            case when zoned.is_calendar_only then zoned.all_day_date end,
+            -- A whole day is the same day everywhere: a calendar names it, a CRM gives its midnight in UTC.
+            case
+                when zoned.is_calendar_only then zoned.all_day_date
+                when zoned.is_all_day then {{ utc_date('zoned.started_at') }}
+            end,
             cast(timezone(zoned.seller_time_zone, zoned.started_at) as date)
         ) as meeting_date,
         zoned.updated_at
