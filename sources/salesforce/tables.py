@@ -1,6 +1,6 @@
 """Every table of the raw dataset `salesforce`, defined once: columns, keys, and which API field fills a column.
 
-Column names are the API names in snake case (`SystemModstamp` is `system_modstamp`). What orgs name each in their own way
+Column names are the API names in snake case (`SystemModstamp` is `system_modstamp`). What each org names in its own way
 (a contact's language, why a deal was lost) has a column of our own, filled from the field that the setting
 `custom_fields` names. Ids are the 18 characters Salesforce shows to programs.
 
@@ -79,7 +79,7 @@ def _object(
     name: str,
     api_name: str,
     *groups: tuple[Kind, str],
-    customs: Mapping[str, str] | None = None,
+    customs: tuple[tuple[Kind, str], ...] = (),
     texts: str = "",
     addresses: str = "",
     stamp: str = "SystemModstamp",
@@ -88,16 +88,24 @@ def _object(
     tracked: tuple[str, str] | None = None,
     system: tuple[tuple[Kind, str], ...] | None = None,
 ) -> ObjectType:
-    """An object from its API names; the columns every record has come first, custom ones last."""
+    """An object from its API names; the columns every record has come first, custom ones (`column=Field__c`) last."""
     own = _SYSTEM if system is None else system
-    named = [(snake(one), one, kind) for kind, names in (*own, *groups) for one in names.split()]
-    chosen = dict(customs or {})
-    all_columns = [Column(column, kind, is_property=True) for column, _, kind in named]
-    all_columns += [Column(column, "text", is_property=True) for column in chosen]
+    fields: dict[str, str] = {}
+    chosen: dict[str, str] = {}
+    all_columns: list[Column] = []
+    for kind, names in (*own, *groups):
+        for one in names.split():
+            fields[snake(one)] = one
+            all_columns.append(Column(snake(one), kind, is_property=True))
+    for kind, pairs in customs:
+        for pair in pairs.split():
+            column, _, one = pair.partition("=")
+            chosen[column] = one
+            all_columns.append(Column(column, kind, is_property=True))
     return ObjectType(
         name=api_name,
         table=Table(DATASET, name, ("id",), tuple(all_columns), tuple(addresses.split()), tuple(texts.split())),
-        fields={column: one for column, one, _ in named},
+        fields=fields,
         customs=chosen,
         stamp=stamp,
         optional=optional,
@@ -117,6 +125,15 @@ _SYSTEM: Final[tuple[tuple[Kind, str], ...]] = (
 )
 _SETUP: Final[tuple[tuple[Kind, str], ...]] = (("text", "Id"), ("timestamp", "SystemModstamp"))  # cannot be deleted
 
+# What orgs note of a person in fields of their own making.
+_PERSON: Final[tuple[tuple[Kind, str], ...]] = (
+    ("text", "language=Language__c lifecycle_stage=Lifecycle_Stage__c lead_status=Lead_Status__c"),
+    ("bigint", "email_bounce_count=Email_Bounce_Count__c"),
+    # An address that said no to all mail, apart from the person's own checkbox: when, and by which way.
+    ("timestamp", "email_opted_out_at=Email_Opt_Out_Date_Time__c"),
+    ("text", "email_opt_out_source=Email_Opt_Out_Source__c"),
+)
+
 ACCOUNT: Final = _object(
     "accounts",
     "Account",
@@ -130,7 +147,7 @@ ACCOUNT: Final = _object(
     ("bool", "IsPersonAccount"),
     ("text", "PersonContactId"),
     ("date", "LastActivityDate"),
-    customs={"lifecycle_stage": "Lifecycle_Stage__c"},
+    customs=(("text", "lifecycle_stage=Lifecycle_Stage__c"),),
     tracked=("AccountHistory", "AccountId"),
 )
 CONTACT: Final = _object(
@@ -145,11 +162,7 @@ CONTACT: Final = _object(
     ("text", "EmailBouncedReason"),
     ("timestamp", "EmailBouncedDate"),
     ("date", "LastActivityDate"),
-    customs={
-        "language": "Language__c",
-        "lifecycle_stage": "Lifecycle_Stage__c",
-        "lead_status": "Lead_Status__c",
-    },
+    customs=(*_PERSON, ("text", "company_name=Company_Name__c")),
     addresses="email",
     tracked=("ContactHistory", "ContactId"),
 )
@@ -168,7 +181,7 @@ LEAD: Final = _object(
     ("date", "ConvertedDate"),
     ("text", "ConvertedAccountId ConvertedContactId ConvertedOpportunityId"),
     ("date", "LastActivityDate"),
-    customs={"language": "Language__c", "lifecycle_stage": "Lifecycle_Stage__c"},
+    customs=_PERSON,
     addresses="email",
     tracked=("LeadHistory", "LeadId"),
 )
@@ -184,7 +197,11 @@ OPPORTUNITY: Final = _object(
     ("bigint", "FiscalYear FiscalQuarter"),
     ("date", "LastActivityDate"),
     ("timestamp", "LastStageChangeDate"),
-    customs={"closed_lost_reason": "Closed_Lost_Reason__c", "deal_type": "Type"},
+    # CloseDate is a day; who needs the moment has a field for it.
+    customs=(
+        ("text", "closed_lost_reason=Closed_Lost_Reason__c deal_type=Type"),
+        ("timestamp", "closed_at=Closed_At__c"),  # CloseDate is a day
+    ),
     tracked=("OpportunityFieldHistory", "OpportunityId"),
 )
 OPPORTUNITY_CONTACT_ROLE: Final = _object(
@@ -202,11 +219,12 @@ TASK: Final = _object(
     ("bool", "IsClosed IsHighPriority IsArchived IsRecurrence"),
     ("text", "RecurrenceActivityId CallType CallDisposition CallObject"),
     ("bigint", "CallDurationInSeconds"),
-    customs={
-        "call_transcript": "Call_Transcript__c",
-        "outreach_motion": "Outreach_Motion__c",
-        "sequence_step": "Sequence_Step__c",
-    },
+    customs=(
+        ("text", "call_transcript=Call_Transcript__c outreach_motion=Outreach_Motion__c"),
+        ("text", "sequence_step=Sequence_Step__c"),
+        ("timestamp", "due_at=Due_At__c"),  # ActivityDate is a day
+        ("bigint", "call_duration_ms=Call_Duration_Ms__c"),  # CallDurationInSeconds is whole seconds
+    ),
     texts="subject description call_transcript",
     archives=True,
 )
@@ -220,7 +238,7 @@ EVENT: Final = _object(
     ("bool", "IsAllDayEvent IsPrivate IsChild IsGroupEvent IsArchived IsRecurrence IsRecurrence2"),
     ("bool", "IsRecurrence2Exception IsRecurrence2Exclusion"),
     ("text", "GroupEventType RecurrenceActivityId Recurrence2PatternText Recurrence2PatternTimeZone"),
-    customs={"outcome": "Outcome__c"},
+    customs=(("text", "outcome=Outcome__c"),),
     texts="subject description location",
     archives=True,
 )
@@ -247,7 +265,7 @@ EMAIL_MESSAGE: Final = _object(
     ("text", "ReplyToEmailMessageId Status"),  # 0 new, 1 read, 2 replied, 3 sent, 4 forwarded, 5 draft
     ("bool", "Incoming HasAttachment IsExternallyVisible IsClientManaged IsOpened IsBounced"),
     ("timestamp", "MessageDate FirstOpenedDate LastOpenedDate"),
-    customs={"outreach_motion": "Outreach_Motion__c", "sequence_step": "Sequence_Step__c"},
+    customs=(("text", "outreach_motion=Outreach_Motion__c sequence_step=Sequence_Step__c"),),
     addresses="from_address validated_from_address to_address cc_address bcc_address",
     texts="subject text_body html_body headers",
     optional=True,
@@ -282,7 +300,7 @@ USER: Final = _object(
         ("timestamp", "LastModifiedDate"),
         ("timestamp", "SystemModstamp"),
     ),
-    customs={"team": "Department"},
+    customs=(("text", "team=Department"),),
     stamp="",
 )
 USER_ROLE: Final = _object(
@@ -386,14 +404,16 @@ NAMESPACED_VALUES: Final = table(
     ("text", "object_type object_id property value"),
     ("timestamp", "updated_at"),
 )
-# What the CRM said of each field when it was last loaded: the memory behind "a changed type stops the load".
+# What the CRM said of each field when it was last loaded: the memory behind `sources.kit.contract`.
 PROPERTY_DEFINITIONS: Final = table(
     DATASET,
     "property_definitions",
     "object_type name",
     ("text", "object_type name label type reference_to"),
-    ("json", "options"),
     ("bool", "is_custom is_loaded"),
+    # options: JSON list of [value, label]. state: `gone` when the CRM no longer has it and the loaded values stay.
+    ("json", "options"),
+    ("text", "state"),
 )
 LOAD_WATERMARKS: Final = table(
     DATASET,
