@@ -1,30 +1,31 @@
-"""The sample company as a Salesforce org: companies as accounts, people as contacts, or as leads while they are."""
+"""The sample company as a Salesforce org: made once, and served."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from nightdesk.errors import NightdeskError
-from sandbox.crm.store import Record
-from sandbox.crm.store import Store as HubSpotStore
+from sandbox.crm.clock import ManualClock
 from sandbox.salesforce.app import Api, Options
+from sandbox.salesforce.company import Move, People
 from sandbox.salesforce.store import Store
 
 ORG = "org.sqlite"
 LINKS = "crm_links.csv"
-_PAGE = 1_000
-_LEADS = frozenset({"subscriber", "lead", "marketingqualifiedlead"})
+OPENING = datetime(2026, 11, 17, 5, tzinfo=UTC)
 
 
 class Elapsed:
     """The sample company's morning, and real time from there."""
 
-    def __init__(self, start: datetime = datetime(2026, 11, 17, 5, tzinfo=UTC)) -> None:
+    def __init__(self, start: datetime = OPENING) -> None:
         self._start, self._since = start, monotonic()
 
     def now(self) -> datetime:
@@ -33,82 +34,82 @@ class Elapsed:
 
 
 def make(folder: Path) -> int:
-    """Make an org out of the sample company in `folder`, once; and beside it `crm_links.csv`, which says who is who.
+    """Make the org that is served out of the sample company in `folder`, once; and beside it `crm_links.csv`, which
+    says who is who. People who are not far along are leads.
 
     Returns:
-        How many records are linked.
+        How many people and companies are linked.
 
     Raises:
         NightdeskError: There is no sample company.
+    """
+    made = company(folder, folder / ORG, people="leads")
+    links = [
+        ("salesforce", kind, new, f"hubspot:{old_kind}:{old}")
+        for old_kind, old, kind, new in made.ids
+        if old_kind in ("company", "contact") and new not in made.gone
+    ]
+    _write(folder / LINKS, ("crm", "object_type", "crm_record_id", "record_id"), links)
+    return len(links)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An org that was made.
+
+    Attributes:
+        org: Its file.
+        ids: Who is who: the old type in the singular, the old id, the new object and the new id. The owner without an
+            old id is the user who owns what nobody owns.
+        gone: New ids of records that were deleted or merged away.
+    """
+
+    org: Path
+    ids: tuple[tuple[str, str, str, str], ...]
+    gone: frozenset[str]
+
+
+def company(folder: Path, org: Path, *, people: People = "contacts") -> Made:
+    """The whole sample company in `folder` as an org: everything that happened in it, stamps, links, histories, merges
+    and deletions included. Where each fact stands is told in `company_fields`.
+
+    Beside the org lies `<org's name>_ids.csv` with `Made.ids`.
+
+    Args:
+        folder: Where `crm.sqlite` lies.
+        org: The org's file, not there yet.
+        people: `contacts`: everybody is one. `leads`: those who are not far along and have no part in a deal are
+            leads, and every third contact of an account was a lead once.
+
+    Raises:
+        NightdeskError: There is no sample company, or the org exists.
     """
     source = folder / "crm.sqlite"
     if not source.is_file():
         raise NightdeskError(
             "There is no sample company yet", where=str(folder), todo="Make one with `nightdesk sandbox generate`."
         )
-    links: list[tuple[str, str, str, str]] = []
-    org = Store.create(folder / ORG, clock=Elapsed())
+    store = Store.create(org, clock=ManualClock(OPENING))
+    crm = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
     try:
-        with HubSpotStore.open(source) as crm:
-            accounts = _copy(crm, org, "companies", _account, links)
-            employer = dict(
-                crm.connection.execute(
-                    "select from_id, min(to_id) from associations where from_type = 'contacts' "
-                    "and to_type = 'companies' group by 1"
-                ).fetchall()
-            )
-
-            def person(record: Record) -> tuple[str, dict[str, Any]]:
-                return _person(record, accounts.get(employer.get(record.id, 0)))
-
-            _copy(crm, org, "contacts", person, links)
+        with store.transaction():
+            move = Move(crm, store, people)
+            move.everything()
+            gone = {str(i) for (i,) in store.connection.execute("select id from records where is_deleted = 1")}
+        store.connection.execute("analyze")
     finally:
-        org.close()
-    with (folder / LINKS).open("w", newline="", encoding="utf-8") as file:
+        crm.close()
+        store.close()
+    ids = tuple(move.ids())
+    _write(org.with_name(f"{org.stem}_ids.csv"), ("old_type", "old_id", "object_type", "id"), ids)
+    return Made(org, ids, frozenset(gone))
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["crm", "object_type", "crm_record_id", "record_id"])
-        writer.writerows(links)
-    return len(links)
-
-
-def _copy(
-    crm: HubSpotStore,
-    org: Store,
-    object_type: str,
-    becomes: Callable[[Record], tuple[str, dict[str, Any]]],
-    links: list[tuple[str, str, str, str]],
-) -> dict[int, str]:
-    """Copy all live records of one kind; returns the new ids by the old ones."""
-    made: dict[int, str] = {}
-    ours = "company" if object_type == "companies" else "contact"
-    user, after = org.user("sam"), 0
-    with org.transaction():
-        while records := crm.page(object_type, after=after, limit=_PAGE):
-            for record in records:
-                kind, values = becomes(record)
-                made[record.id] = org.insert(kind, values, user=user)
-                links.append(("salesforce", kind, made[record.id], f"hubspot:{ours}:{record.id}"))
-            after = records[-1].id + 1
-    return made
-
-
-def _account(record: Record) -> tuple[str, dict[str, Any]]:
-    read = record.properties.get
-    return "Account", {
-        "Name": read("name") or read("domain") or f"Company {record.id}", "Website": read("domain"),
-        "BillingCity": read("city"), "BillingCountry": read("country"), "Phone": read("phone"),
-    }  # fmt: skip
-
-
-def _person(record: Record, account: str | None) -> tuple[str, dict[str, Any]]:
-    read = record.properties.get
-    values: dict[str, Any] = {
-        "FirstName": read("firstname"), "LastName": read("lastname") or read("email") or f"Person {record.id}",
-        "Email": read("email"), "Phone": read("phone"), "Title": read("jobtitle"),
-    }  # fmt: skip
-    if account is None or read("lifecyclestage") in _LEADS:
-        return "Lead", {**values, "Company": read("company") or "unknown", "Status": "Open - Not Contacted"}
-    return "Contact", {**values, "AccountId": account}
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def serve(

@@ -54,11 +54,12 @@ def standard(store: Store) -> None:
         )  # fmt: skip
 
 
-def stages(store: Store, wanted: Sequence[Stage]) -> None:
-    """Replace the stages of this org. The ones it had before are inactive from now on, but stay on records."""
+def stages(store: Store, wanted: Sequence[Stage], *, retire: bool = True) -> None:
+    """Replace the stages of this org. The ones it had before become inactive and stay on records; without `retire`
+    they are deleted, which is possible while no opportunity has them."""
     user, new = store.user("dana"), {one.value for one in wanted}
     for row in store.all("OpportunityStage"):
-        if row.values["ApiName"] in new:
+        if row.values["ApiName"] in new or not retire:
             store.purge("OpportunityStage", [row.id])
         else:
             store.put(replace(row, values=row.values | {"IsActive": False}, modified_at=store.now()))
@@ -105,6 +106,19 @@ def record_type(
     record_id = store.insert("RecordType", row, user=store.user("dana"))
     store.set_meta(f"record type {record_id}", json.dumps({key: list(chosen) for key, chosen in values.items()}))
     return record_id
+
+
+def show(store: Store, name: str, fields: Mapping[str, Sequence[str]], *, edit: bool = False) -> None:
+    """A permission set of this name that lets the integration user see these fields, by object."""
+    user = store.user("dana")
+    parent = store.insert("PermissionSet", {"Name": name, "Label": name.replace("_", " ")}, user=user)
+    link = {"AssigneeId": store.user("integration"), "PermissionSetId": parent}
+    store.insert("PermissionSetAssignment", link, user=user)
+    for object_type, names in fields.items():
+        for field in names:
+            right = {"ParentId": parent, "SobjectType": object_type, "Field": f"{object_type}.{field}",
+                     "PermissionsRead": True, "PermissionsEdit": edit}  # fmt: skip
+            store.insert("FieldPermissions", right, user=user)
 
 
 def currencies(store: Store, corporate: str, rates: Mapping[str, float]) -> None:
