@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nightdesk.prepare import Project
     from reverse_etl.crms.protocol import CrmAdapter
     from reverse_etl.crms.salesforce.adapter import SalesforceAdapter
+    from sources.config import SalesforceOptions
+    from sources.salesforce import SalesforceSourceSettings
 
 HUBSPOT = "hubspot"
 NAMES = (HUBSPOT, "salesforce", "tryton")
@@ -24,11 +26,11 @@ class _Closeable(Protocol):
     def close(self) -> None: ...
 
 
-def configured(settings: Settings) -> tuple[str, ...]:
-    """CRMs beside HubSpot that the settings name an address of; each night plans for them too."""
-    return tuple(
-        name for name, url in (("salesforce", settings.salesforce_url), ("tryton", settings.tryton_url)) if url
-    )
+def planned(project: Project) -> tuple[str, ...]:
+    """The CRMs that each night plans for: those that records come from, and those the settings name an address of."""
+    settings = project.settings
+    addresses = {"salesforce": settings.salesforce_url, "tryton": settings.tryton_url}
+    return tuple(name for name in NAMES if name in project.sources.crms or addresses.get(name))
 
 
 @contextmanager
@@ -99,6 +101,33 @@ def _connect(project: Project, crm: str) -> tuple[CrmAdapter, _Closeable]:
         )
         return tryton, tryton
     raise NightdeskError(f"There is no CRM `{crm}`", todo=f"One of: {', '.join(NAMES)}.")
+
+
+def salesforce_source(settings: Settings, options: SalesforceOptions, policy: Policy) -> SalesforceSourceSettings:
+    """How the org is loaded from.
+
+    Raises:
+        NightdeskError: The settings lack its address or a credential.
+    """
+    from sources.salesforce import SalesforceSourceSettings
+
+    app, secret = settings.salesforce_client_id, settings.salesforce_client_secret
+    token = settings.salesforce_token.get_secret_value()
+    has_app = bool(app and secret.get_secret_value())
+    _require(
+        settings.salesforce_url and (token or has_app), "Salesforce", "SALESFORCE_URL and NIGHTDESK_SALESFORCE_TOKEN"
+    )
+    return SalesforceSourceSettings(
+        base_url=settings.salesforce_url,
+        token=settings.salesforce_token,
+        client_id=app if has_app else "",
+        client_secret=secret,
+        api_version=settings.salesforce_api_version,
+        ca_bundle=settings.salesforce_ca_bundle,
+        namespace=policy.mapping("salesforce").namespace,
+        policies=settings.policies,
+        **options.model_dump(),
+    )
 
 
 def _salesforce(settings: Settings, policy: Policy) -> SalesforceAdapter:

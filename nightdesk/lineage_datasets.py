@@ -111,10 +111,15 @@ def of_run(
 
 
 def _load(numbers: Mapping[str, float], crm_url: str) -> StepData:
-    moved = {name: int(count) for name, count in numbers.items() if not name.startswith("total_")}
+    # Before there were several sources, a table's name stood alone.
+    moved = {
+        name if "." in name else f"hubspot.{name}": int(count)
+        for name, count in numbers.items()
+        if not name.startswith(("total_", "failed_")) and name not in ("erased", "unreadable")
+    }
     return StepData(
-        tuple(Dataset(crm_url, name) for name in _CRM_OBJECTS if name in moved),
-        tuple(Dataset("duckdb://raw", f"hubspot.{name}", count) for name, count in sorted(moved.items())),
+        tuple(Dataset(crm_url, name) for name in _CRM_OBJECTS if f"hubspot.{name}" in moved),
+        tuple(Dataset("duckdb://raw", name, count) for name, count in sorted(moved.items())),
     )
 
 

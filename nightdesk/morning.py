@@ -39,6 +39,7 @@ def morning(project: Project, run_id: str) -> RenderableType:
         Text(),
         _outcomes(found),
         Text(),
+        *_sources(found),
         *_today(found),
         *_waiting(found),
         *_refused(found),
@@ -76,6 +77,16 @@ def _section(title: str, lines: Sequence[str]) -> list[RenderableType]:
     from rich.text import Text
 
     return [Text.assemble((f"{title:<9}", "bold"), lines[0]), *(Text(" " * 9 + line) for line in lines[1:])]
+
+
+def _sources(found: Morning) -> list[RenderableType]:
+    """Nothing when everything was read."""
+    lines = [f"{name} could not be read; the night went on with what it had before" for name in found.sources_failed]
+    if found.unreadable:
+        lines.append(
+            f"{found.unreadable:,} not readable; the rest was loaded (raw tables `problems`, `nightdesk load`)"
+        )
+    return _section("Sources", lines) if lines else []
 
 
 def _today(found: Morning) -> list[RenderableType]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nightdesk import ledger, policy
@@ -12,7 +12,8 @@ from nightdesk.clock import Clock
 from nightdesk.errors import NightdeskError
 from nightdesk.policy import tables
 from nightdesk.settings import Settings
-from sources import registry
+from sources import config, registry
+from sources.config import Sources
 
 PROFILE = "profiles.yml"
 PROFILE_EXAMPLE = "profiles.yml.example"
@@ -26,6 +27,7 @@ class Project:
     folder: Path
     settings: Settings
     policy: policy.Policy
+    sources: Sources = field(default_factory=Sources)
 
 
 def project_hash(folder: Path) -> str:
@@ -55,6 +57,7 @@ def project(folder: Path, settings: Settings, clock: Clock) -> Project:
             todo="Change into the folder you cloned, or clone the project first.",
         )
     loaded = replace(policy.load(settings.policies), project_hash=project_hash(folder))
+    sources = config.read(folder / settings.sources)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     if not (folder / PROFILE).exists():
         shutil.copyfile(folder / PROFILE_EXAMPLE, folder / PROFILE)
@@ -62,4 +65,4 @@ def project(folder: Path, settings: Settings, clock: Clock) -> Project:
     with ledger.connect(settings.ledger) as connection:
         tables.load_into(connection, loaded, clock())
     registry.ensure_once(settings.raw)
-    return Project(folder, settings, loaded)
+    return Project(folder, settings, loaded, sources)

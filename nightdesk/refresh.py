@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightdesk import crms, lineage_send, lock, logs, prepare, publish, runs, steps, waves
+from nightdesk import crms, lineage_send, loading, lock, logs, prepare, publish, runs, steps, waves
 from nightdesk.clock import Clock
 from nightdesk.dbt import Dbt
 from nightdesk.erasure import run as erasure
@@ -31,10 +31,9 @@ class Night:
 
     run_id: str
     resumed: bool
-    rows_moved: dict[str, int] = field(default_factory=dict[str, int])
+    loaded: loading.Loaded = field(default_factory=loading.Loaded)
     drains: list[DrainReport] = field(default_factory=list["DrainReport"])
-    plan: PlanSummary | None = None
-    other_plans: list[PlanSummary] = field(default_factory=list["PlanSummary"])
+    plans: list[PlanSummary] = field(default_factory=list["PlanSummary"])
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
     @property
@@ -128,14 +127,15 @@ def _night(
     if load_crm:
         began = clock().timestamp()
         with run.step("load") as numbers:
-            progress("load", "reading the CRM")
-            numbers |= steps.load_crm(project, progress)
-            night.rows_moved = {name: int(count) for name, count in numbers.items() if not name.startswith("total_")}
+            progress("load", f"reading {' and '.join(project.sources.crms)}")
+            loaded = loading.load(project, progress)
+            numbers |= loaded.numbers()
+            night.loaded = loaded
         timed("load", began)
 
         # Before a newer plan takes the place of the one people were asked about.
         with run.step("answers") as numbers:
-            for crm in (crms.HUBSPOT, *crms.configured(settings)):
+            for crm in crms.planned(project):
                 for name, count in steps.read_answers(project, clock, crm).items():
                     numbers[name] = numbers.get(name, 0) + count
 
@@ -220,15 +220,11 @@ def _night(
     began = clock().timestamp()
     with run.step("opt_outs") as numbers:
         numbers["new"] = steps.keep_opt_outs(project, run.run_id, clock)
-    with run.step("plan") as numbers:
-        progress("plan", "comparing with the CRM")
-        night.plan = steps.make_plan(project, run.run_id, clock)
-        numbers |= {"operations": night.plan.operation_count}
-    for crm in crms.configured(settings):
-        with run.step(f"plan_{crm}") as numbers:
+    for crm in crms.planned(project):
+        with run.step("plan" if crm == crms.HUBSPOT else f"plan_{crm}") as numbers:
             progress("plan", f"comparing with {crm}")
             made = steps.make_plan(project, run.run_id, clock, crm)
-            night.other_plans.append(made)
+            night.plans.append(made)
             numbers |= {"operations": made.operation_count}
     autonomy_review.review_if_due(settings.ledger, project.policy, clock)
     timed("plan", began)

@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     Attributes:
         data_dir: Folder of the three databases, the spool and what is published.
         policies: Folder of the policy files.
+        sources: The file that says what a night loads.
         hubspot_url: Origin of the CRM's API, without a path.
         hubspot_token: Private-app token.
         salesforce_url: The org's address; with it, each night plans for Salesforce as well.
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("data")
     policies: Path = Path("policies")
+    sources: Path = Path("sources.yml")
     hubspot_url: str = "https://api.hubapi.com"
     hubspot_token: SecretStr = SecretStr("")
     hubspot_base_path: str = "/crm/v3"

@@ -1,14 +1,12 @@
-"""The steps that a night and single commands share: load and check, count what is due, plan."""
+"""The steps that a night and single commands share: count what is due, keep opt-outs, plan."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nightdesk import crms, ledger
-from nightdesk.clock import Clock, system_clock
-from nightdesk.erasure import tombstones
+from nightdesk.clock import Clock
 from nightdesk.errors import NightdeskError
 
 if TYPE_CHECKING:
@@ -16,69 +14,6 @@ if TYPE_CHECKING:
 
     from nightdesk.prepare import Project
     from reverse_etl.plan import PlanSummary
-
-Progress = Callable[[str, str], None]
-
-
-def load_crm(project: Project, progress: Progress) -> dict[str, int]:
-    """Load what is new in the CRM and check it at the border.
-
-    Returns:
-        Rows moved per table, rows there now as `total_<table>`, and as `erased` the records of erased people that the
-        CRM still sends and that were kept out.
-
-    Raises:
-        NightdeskError: The CRM cannot be read, its shape changed, or an expectation failed.
-    """
-    from sources import expectations, hubspot
-
-    settings = project.settings
-    crms.hubspot_token(settings)
-    erased = tombstones.read_file(settings.ledger)
-    before = previous_counts(project)
-    if before is None:
-        expectations.prepare()  # its import takes seconds; a first load leaves time for it
-    report = hubspot.load(
-        hubspot.HubSpotSettings(
-            base_url=settings.hubspot_url,
-            token=settings.hubspot_token,
-            base_path=settings.hubspot_base_path,
-            namespace=project.policy.field_mapping.namespace,
-            requests_per_10s=settings.hubspot_requests_per_10s,
-        ),
-        settings.raw,
-        settings.pipelines,
-        tombstones=erased,
-        on_learned=lambda: erased and tombstones.keep(settings.ledger, erased, system_clock),
-        on_progress=lambda stream, rows: progress("load", f"{stream}: {rows:,} rows"),
-    )
-    for change in report.schema_changes:
-        progress("load", change)
-    progress("check", "expectations on what was loaded")
-    expectations.check(
-        settings.raw,
-        as_of=settings.as_of,
-        previous_counts=before,
-        docs_dir=settings.data_dir / "data_docs",
-    )
-    kept_out = {"erased": sum(report.erased.values())} if report.erased else {}
-    return dict(report.rows_moved) | kept_out | {f"total_{table}": rows for table, rows in report.rows_total.items()}
-
-
-def previous_counts(project: Project) -> dict[str, int] | None:
-    """Rows per raw table after the last finished load; None before the first."""
-    with ledger.connect(project.settings.ledger, read_only=True) as connection:
-        row = connection.execute(
-            """
-            select numbers from run_events
-            where step = 'load' and event = 'finished'
-            order by occurred_at desc limit 1
-            """
-        ).fetchone()
-    if row is None:
-        return None
-    numbers = json.loads(row[0])
-    return {name.removeprefix("total_"): int(count) for name, count in numbers.items() if name.startswith("total_")}
 
 
 def due(project: Project, select: Sequence[str] | None) -> Table:

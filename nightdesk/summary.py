@@ -79,6 +79,8 @@ class Morning:
     guards_tripped: list[str]
     other_crms: dict[str, dict[str, int]]
     dropped: dict[str, int]
+    unreadable: int
+    sources_failed: list[str]
 
 
 def last_run(ledger_path: Path) -> str:
@@ -101,7 +103,7 @@ def read(project: Project, run_id: str) -> Morning:
     settings = project.settings
     warehouse = settings.warehouse if settings.warehouse.exists() else None
     with ledger.connect(settings.ledger, read_only=True, warehouse=warehouse) as connection:
-        return read_from(connection, run_id, with_warehouse=warehouse is not None)
+        return read_from(connection, run_id, with_warehouse=warehouse is not None, main_crm=project.sources.crms[0])
 
 
 def numbers(project: Project, run_id: str) -> dict[str, Any]:
@@ -115,7 +117,9 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[
     return connection.execute(sql, list(parameters)).fetchall()
 
 
-def read_from(connection: duckdb.DuckDBPyConnection, run_id: str, *, with_warehouse: bool) -> Morning:
+def read_from(
+    connection: duckdb.DuckDBPyConnection, run_id: str, *, with_warehouse: bool, main_crm: str = "hubspot"
+) -> Morning:
     """`read()` on an open ledger, with the warehouse attached or not."""
     ((agent, started_at, night),) = _rows(
         connection, "select agent, started_at, as_of from runs where run_id = ?", [run_id]
@@ -173,7 +177,7 @@ def read_from(connection: duckdb.DuckDBPyConnection, run_id: str, *, with_wareho
             """,
         )
     }
-    plan_id = newest.pop("hubspot", None)
+    plan_id = newest.pop(main_crm, None)
     other_crms = {
         crm: dict(_rows(connection, "select decision, count(*) from plan_ops where plan_id = ? group by all", [other]))
         for crm, other in newest.items()
@@ -211,6 +215,16 @@ def read_from(connection: duckdb.DuckDBPyConnection, run_id: str, *, with_wareho
             [plan_id],
         )
     ]
+    loaded = _rows(
+        connection,
+        """
+        select entry.key, entry.value::bigint
+        from run_events, json_each(run_events.numbers) as entry
+        where run_id = ? and step = 'load' and event = 'finished'
+        qualify run_events.sequence = max(run_events.sequence) over ()
+        """,
+        [run_id],
+    )
     briefs, brief_count = _briefs(connection, night) if with_warehouse else ([], 0)
     triggers, trigger_count = _triggers(connection) if with_warehouse else ([], 0)
     return Morning(
@@ -235,6 +249,10 @@ def read_from(connection: duckdb.DuckDBPyConnection, run_id: str, *, with_wareho
         guards_tripped=tripped,
         other_crms=other_crms,
         dropped=dropped,
+        unreadable=sum(count for name, count in loaded if name == "unreadable"),
+        sources_failed=sorted(
+            str(name).removeprefix("failed_") for name, _ in loaded if str(name).startswith("failed_")
+        ),
     )
 
 

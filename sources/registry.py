@@ -12,7 +12,7 @@ from sources.kit import schema
 from sources.kit.tables import Table
 
 # One folder a source; the folder's name is the dataset's.
-SOURCES: Final = ("hubspot", "salesforce", "calendar")
+SOURCES: Final = ("hubspot", "salesforce", "mailbox", "transcripts", "calendar")
 
 
 def datasets() -> dict[str, Mapping[str, Table]]:

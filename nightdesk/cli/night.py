@@ -36,17 +36,24 @@ def init() -> None:
 
 
 def load() -> None:
-    """Load from the CRM what is new, and check it at the border."""
+    """Load what is new in every source of sources.yml, and check it at the border."""
+    from rich.markup import escape
+
     from nightdesk import lock
     from nightdesk.cli.common import console, prepared, progress_line
     from nightdesk.clock import system_clock
-    from nightdesk.steps import load_crm
+    from nightdesk.loading import load as load_sources
 
     project, out = prepared(), console()
     with lock.exclusive(project.settings.data_dir, "nightdesk load", system_clock), progress_line(out) as progress:
-        numbers = load_crm(project, progress)
-    moved = {name: count for name, count in numbers.items() if not name.startswith(("total_", "load_")) and count}
+        loaded = load_sources(project, progress)
+    moved = {name: count for name, count in loaded.moved.items() if count and not name.endswith(".load_watermarks")}
     out.print("Loaded: " + (", ".join(f"{count:,} {name}" for name, count in moved.items()) or "nothing new"))
+    for problem in loaded.problems:
+        out.print(f"[yellow]not read[/yellow]  {escape(str(problem))}")
+    for name, error in loaded.failed.items():
+        out.print(f"[red]failed[/red]  {name}: {escape(error)}")
+    raise typer.Exit(6 if loaded.failed else 0)
 
 
 def build(
@@ -106,7 +113,7 @@ def enrich(
 def refresh() -> None:
     """The whole night in one process, for a scheduler: lock, load, waves of agents, marts, plan, one summary.
 
-    Exit codes: 0 the night is complete, 1 a step failed, 6 some records failed. Run it again to go on after a crash.
+    Exit codes: 0 the night is complete, 1 a step failed, 6 some records or a source failed. Run it again to go on after a crash.
     """
     from nightdesk import agents
     from nightdesk.cli.common import console, prepared, progress_line
@@ -118,7 +125,7 @@ def refresh() -> None:
     with progress_line(out) as progress:
         night = run_refresh(project, agent=agents.make(project), clock=system_clock, progress=progress)
     out.print(morning(project, night.run_id))
-    raise typer.Exit(6 if night.failed else 0)
+    raise typer.Exit(6 if night.failed or night.loaded.failed else 0)
 
 
 def status(

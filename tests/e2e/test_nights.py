@@ -74,7 +74,7 @@ def test_a_quiet_night_asks_nothing_and_loads_nothing(night: World) -> None:
     )
     moved = {name: count for name, count in json.loads(numbers).items() if count and not name.startswith("total_")}
     # The load's own note of when it looked is all that may move.
-    assert set(moved) <= {"load_watermarks"}
+    assert set(moved) <= {"hubspot.load_watermarks"}
     after = night.end_state()
     assert {name: after[name] for name in after} == before
 

@@ -1,0 +1,111 @@
+"""What a night loads: `sources.yml`, beside dbt_project.yml. Addresses and secrets of CRMs are in the environment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nightdesk.errors import NightdeskError
+from sources.calendar.settings import CalendarSettings
+from sources.mailbox.settings import MailboxSettings
+from sources.transcripts.settings import TranscriptSettings
+
+FILE: Final = "sources.yml"
+CrmName = Literal["hubspot", "salesforce"]
+SourceName = Literal["hubspot", "salesforce", "mailbox", "transcripts", "calendar"]
+
+
+class HubSpotOptions(BaseModel):
+    """How HubSpot is read; see `sources.hubspot.settings` for each."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accept_type_changes: tuple[str, ...] = ()
+    accept_missing: tuple[str, ...] = ()
+
+
+class SalesforceOptions(HubSpotOptions):
+    """How a Salesforce org is read; see `sources.salesforce.settings` for each."""
+
+    custom_fields: Mapping[str, str] = Field(default_factory=dict[str, str])
+    bulk_threshold: Annotated[int, Field(ge=1)] = 10_000
+    quota_share: Annotated[float, Field(gt=0, le=1)] = 0.8
+
+
+class Sources(BaseModel):
+    """What is loaded, in this order.
+
+    Attributes:
+        crms: The CRMs that records come from. Where to find them is in the environment.
+        hubspot: How HubSpot is read (docs/hubspot-source.md).
+        salesforce: How the Salesforce org is read (docs/salesforce-source.md).
+        mailboxes: Mailboxes and exported mail (docs/mailbox.md).
+        transcripts: Folders with transcripts of calls (docs/transcripts.md).
+        calendars: Calendars (docs/calendar.md).
+        go_on_without: Sources that may fail: the night goes on with what was loaded of them before, says so, and ends
+            with an exit code that is not 0. Without it a source that cannot be read stops the night: what it would have
+            said may be somebody's opt-out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    crms: tuple[CrmName, ...] = ("hubspot",)
+    hubspot: HubSpotOptions = Field(default_factory=HubSpotOptions)
+    salesforce: SalesforceOptions = Field(default_factory=SalesforceOptions)
+    mailboxes: tuple[MailboxSettings, ...] = ()
+    transcripts: tuple[TranscriptSettings, ...] = ()
+    calendars: tuple[CalendarSettings, ...] = ()
+    go_on_without: tuple[SourceName, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_keys(self) -> Sources:
+        if len(set(self.crms)) < len(self.crms):
+            raise ValueError("`crms` names one CRM twice")
+        for kind in ("mailboxes", "transcripts", "calendars"):
+            twice = [name for name, count in Counter(one.name for one in getattr(self, kind)).items() if count > 1]
+            if twice:
+                raise ValueError(f"two of `{kind}` are called `{twice[0]}`; a name is part of every key")
+        if not self.crms:
+            raise ValueError("`crms` is empty: without a CRM there is nobody to write about")
+        return self
+
+
+def read(path: Path) -> Sources:
+    """The sources of a project; HubSpot alone where there is no file. Paths in it are relative to its folder.
+
+    Raises:
+        NightdeskError: The file is not valid; names the place.
+    """
+    import yaml
+
+    if not path.is_file():
+        return Sources()
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise NightdeskError(f"{FILE} is not YAML: {str(error).splitlines()[0]}", where=str(path)) from error
+    try:
+        found = Sources.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise NightdeskError(
+            f"{FILE} is not valid: {first['msg'].removeprefix('Value error, ')}",
+            where=f"{path}, {place}" if place else str(path),
+            todo="Correct it; docs/sources.md lists every key.",
+        ) from None
+    folder = path.resolve().parent
+    return found.model_copy(
+        update={kind: _placed(getattr(found, kind), folder) for kind in ("mailboxes", "transcripts", "calendars")}
+    )
+
+
+def _placed(some: tuple[Any, ...], folder: Path) -> tuple[Any, ...]:
+    return tuple(
+        one.model_copy(update={"path": folder / one.path}) if getattr(one, "path", None) is not None else one
+        for one in some
+    )
