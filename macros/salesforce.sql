@@ -183,3 +183,11 @@
             )
     end
 {%- endmacro %}
+
+{#- Text of a field that Salesforce insists on: what people and programs write when they have nothing is nothing. -#}
+{% macro provided(expression) -%}
+    case
+        when lower(trim({{ expression }})) not in ('[not provided]', 'n/a', 'unknown', '-', '.')
+            then {{ clean(expression) }}
+    end
+{%- endmacro %}

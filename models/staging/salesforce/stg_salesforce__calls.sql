@@ -38,7 +38,9 @@ final as (
         case when tasks.is_closed then 'COMPLETED' end as call_status,
 
         -- numerics
-        tasks.call_duration_in_seconds * 1000 as duration_ms,
+        coalesce(
+            tasks.call_duration_ms, tasks.call_duration_in_seconds * 1000
+        ) as duration_ms,
 
         -- booleans
         {{ clean('tasks.call_transcript') }} is not null as has_transcript,

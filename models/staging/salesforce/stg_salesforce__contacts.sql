@@ -17,11 +17,11 @@ contacts as (
         -- text
         {{ clean('lower(email)') }} as email,
         {{ clean('first_name') }} as first_name,
-        {{ clean('last_name') }} as last_name,
+        {{ provided('last_name') }} as last_name,
         {{ clean('title') }} as job_title,
         coalesce({{ clean('phone') }}, {{ clean('mobile_phone') }}) as phone,
-        -- Nothing is typed on a contact: its account is the association.
-        cast(null as varchar) as company_name,
+        -- Salesforce has no such field on contacts: their account is the association.
+        {{ provided('company_name') }} as company_name,
         {{ clean('mailing_country') }} as country,
         {{ clean('mailing_city') }} as city,
         {{ clean('language') }} as language,
@@ -29,10 +29,13 @@ contacts as (
         {{ clean('lead_status') }} as lead_status,
 
         -- numerics
-        -- Salesforce says that mail came back, not how often.
-        cast(
-            coalesce(is_email_bounced, false)
-            or email_bounced_date is not null as bigint
+        -- Salesforce says that mail came back; how often, only if the org counts.
+        coalesce(
+            email_bounce_count,
+            cast(
+                coalesce(is_email_bounced, false)
+                or email_bounced_date is not null as bigint
+            )
         ) as email_bounce_count,
 
         -- booleans
@@ -60,22 +63,25 @@ leads as (
         -- text
         {{ clean('lower(email)') }} as email,
         {{ clean('first_name') }} as first_name,
-        {{ clean('last_name') }} as last_name,
+        {{ provided('last_name') }} as last_name,
         {{ clean('title') }} as job_title,
         coalesce({{ clean('phone') }}, {{ clean('mobile_phone') }}) as phone,
-        {{ clean('company') }} as company_name,
+        {{ provided('company') }} as company_name,
         {{ clean('country') }} as country,
         {{ clean('city') }} as city,
         {{ clean('language') }} as language,
         coalesce(
             {{ clean('lifecycle_stage') }}, {{ clean('status') }}
         ) as lifecycle_stage,
-        {{ clean('status') }} as lead_status,
+        coalesce({{ clean('lead_status') }}, {{ clean('status') }}) as lead_status,
 
         -- numerics
-        cast(
-            email_bounced_date is not null
-            or {{ clean('email_bounced_reason') }} is not null as bigint
+        coalesce(
+            email_bounce_count,
+            cast(
+                email_bounced_date is not null
+                or {{ clean('email_bounced_reason') }} is not null as bigint
+            )
         ) as email_bounce_count,
 
         -- booleans

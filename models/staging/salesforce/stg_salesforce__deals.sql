@@ -105,7 +105,14 @@ final as (
         coalesce(opportunities.is_deleted, false) as is_archived,
 
         -- timestamps
-        timezone('UTC', cast(opportunities.close_date as timestamp)) as closed_at,
+        -- The moment, where the org keeps one and it is of the day that Salesforce says.
+        case
+            when
+                {{ utc_date('opportunities.closed_at') }}
+                = opportunities.close_date
+                then opportunities.closed_at
+            else timezone('UTC', cast(opportunities.close_date as timestamp))
+        end as closed_at,
         opportunities.created_date as created_at,
         coalesce(
             opportunities.last_modified_date, opportunities.system_modstamp

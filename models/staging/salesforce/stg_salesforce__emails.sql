@@ -62,8 +62,10 @@ sent_messages as (
             {{ html_as_text('email_messages.html_body') }}
         ) as body,
         case
-            when email_messages.incoming then 'INCOMING_EMAIL'
-            else 'EMAIL'
+            when not coalesce(email_messages.incoming, false) then 'EMAIL'
+            -- Somebody passed it on to us: who sent it says whose it is.
+            when email_messages.status = '4' then 'FORWARDED_EMAIL'
+            else 'INCOMING_EMAIL'
         end as email_direction,
         case
             when email_messages.is_bounced then 'BOUNCED'

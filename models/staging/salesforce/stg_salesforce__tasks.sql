@@ -59,7 +59,19 @@ final as (
         coalesce(tasks.is_deleted, false) as is_archived,
 
         -- timestamps
-        timezone('UTC', cast(tasks.activity_date as timestamp)) as due_at,
+        -- The moment, where the org keeps one and it is of the day that Salesforce says, give or take a time zone.
+        case
+            when
+                abs(
+                    date_diff(
+                        'day',
+                        {{ utc_date('tasks.due_at') }},
+                        tasks.activity_date
+                    )
+                ) <= 1
+                then tasks.due_at
+            else timezone('UTC', cast(tasks.activity_date as timestamp))
+        end as due_at,
         coalesce(tasks.last_modified_date, tasks.system_modstamp) as updated_at
     from tasks
     inner join kinds
