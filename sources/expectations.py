@@ -1,102 +1,29 @@
-"""The border: what must hold of the raw tables before a night builds on them, checked by Great Expectations.
+"""The border in: what must hold of the raw tables before a night builds on them, checked by Great Expectations.
 
-The suites are data (tests/expectations/*.yml). DuckDB computes a small frame per check, Great Expectations judges the
-frame: it reads pandas frames only and is many times slower than SQL, so it never sees a raw row.
+The suites are data (tests/expectations): `every` for all sources, one folder more per source. DuckDB computes a small
+frame per check and Great Expectations judges the frames; see `sources.borders`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TYPE_CHECKING
 
 from nightdesk.errors import NightdeskError
+from sources.borders.border import Crossing, settle
+from sources.borders.frames import Before, Framed, framed, raw_sql
+from sources.borders.suites import SUITES_DIR, Suite, suites_of
+from sources.borders.verdicts import BorderReport, Verdict, stopping
 
 if TYPE_CHECKING:
     import duckdb
-    import pandas as pd
 
-SUITES_DIR = Path(__file__).parents[1] / "tests" / "expectations"
-_AFTER_LOAD = frozenset({"volumes", "freshness"})  # built-in frames that say nothing about a raw file never loaded
-_CACHE = "border.json"
+    from sources.kit.tables import Table
 
-
-class Rule(BaseModel):
-    """One expectation: its Great Expectations type, its arguments, and what it means in words."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    type: Annotated[str, Field(pattern=r"^expect_[a-z_]+$")]
-    column: str
-    meaning: str
-
-
-class Check(BaseModel):
-    """One frame and what is expected of it. The frame is built in (`frame`) or a query over the raw tables (`sql`)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    frame: Literal["volumes", "keys", "freshness"] | None = None
-    table: str = ""
-    sql: str = ""
-    required: tuple[str, ...] = ()
-    compare_from: int = 0
-    expectations: Annotated[tuple[Rule, ...], Field(min_length=1)]
-
-
-class Suite(BaseModel):
-    """One file of tests/expectations."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    suite: str
-    checks: tuple[Check, ...]
-
-
-class Verdict(BaseModel):
-    """What became of one expectation.
-
-    Attributes:
-        suite: Its file.
-        table: The raw table, or empty for a check over many.
-        expectation: Type and column, such as `expect_column_values_to_be_in_set(found)`.
-        meaning: What was expected, in words.
-        success: Whether it held.
-        failures: `table: offending ids` (up to 5 ids each), empty when it held.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    suite: str
-    table: str
-    expectation: str
-    meaning: str
-    success: bool
-    failures: tuple[str, ...] = ()
-
-
-class ExpectationReport(BaseModel):
-    """What the border found.
-
-    Attributes:
-        verdicts: One per expectation checked.
-        loaded: Whether the raw file has seen a load (else volumes and freshness were left out).
-        repeated: The frames were the same, byte by byte, as at the last check that passed; its verdicts hold again.
-        seconds: Wall clock.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    verdicts: tuple[Verdict, ...]
-    loaded: bool
-    repeated: bool
-    seconds: float
+_AFTER_LOAD = ("load_watermarks", "files", "calendars")  # rows in one of these tell that a source was loaded
 
 
 def check(
@@ -106,35 +33,49 @@ def check(
     previous_counts: Mapping[str, int] | None = None,
     docs_dir: Path | None = None,
     suites_dir: Path = SUITES_DIR,
-) -> ExpectationReport:
-    """Checks the raw tables against every suite.
+    datasets: Collection[str] | None = None,
+    ledger: Path | None = None,
+    run_id: str | None = None,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> BorderReport:
+    """Checks the raw tables of every source that has been loaded against its suites.
 
     Args:
         raw_path: The raw database, opened read-only.
         as_of: The night's today.
-        previous_counts: Rows per table before this load (`LoadReport.rows_total` of the one before), to notice a loss.
-        docs_dir: Where `border.json` (results) goes; with it, frames that did not change are not judged again.
+        previous_counts: Rows per `<dataset>.<table>` before this load, to notice a loss.
+        docs_dir: Where the Data Docs are; with it, frames that did not change are not judged again.
         suites_dir: Where the suites are.
+        datasets: Only these sources; all that were loaded when None.
+        ledger: Where the verdicts are appended and the measures of the load before are; neither when None.
+        run_id: The run that checks; the newest one of the ledger when None.
+        clock: Now, in UTC.
 
     Raises:
-        NightdeskError: an expectation failed (table, expectation, up to 5 offending rows), or a suite is broken.
+        NightdeskError: An expectation of severity `stop` failed (table, expectation, up to 5 offending rows), or a
+            suite is broken. The verdicts are in the ledger all the same.
     """
     started = time.monotonic()
-    suites = load_suites(suites_dir)
-    frames, loaded = _frames(raw_path, suites, as_of, previous_counts or {})
-    digest = _digest(suites, frames)
-    before = None if docs_dir is None else _read(docs_dir / _CACHE)
-    repeated = before is not None and before[0] == digest and all(verdict.success for verdict in before[1])
-    verdicts = before[1] if before is not None and repeated else _judge(frames)
-    if docs_dir is not None and not repeated:
-        docs_dir.mkdir(parents=True, exist_ok=True)
-        content = {"digest": digest, "as_of": as_of.isoformat(), "verdicts": [one.model_dump() for one in verdicts]}
-        (docs_dir / _CACHE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    failed = [verdict for verdict in verdicts if not verdict.success]
+    before = _measures(ledger)
+    crossings = _crossings(raw_path, suites_dir, as_of, previous_counts or {}, before, datasets)
+    settled = settle("raw", crossings, docs_dir=docs_dir, now=clock(), about=f"as of {as_of.isoformat()}")
+    failed = [one for result in settled.values() for one in stopping(result.verdicts)]
+    if ledger is not None:
+        from nightdesk.ledger import connect
+        from sources.borders.record import append_checks, append_measures
+
+        with connect(ledger) as connection:
+            run_id = run_id or _newest_run(connection)
+            append_checks(connection, "raw", settled, run_id=run_id, now=clock())
+            if not failed:
+                append_measures(connection, _measured(crossings), run_id=run_id, now=clock())
     if failed:
         raise _failure(failed, raw_path)
-    return ExpectationReport(
-        verdicts=tuple(verdicts), loaded=loaded, repeated=repeated, seconds=round(time.monotonic() - started, 3)
+    return BorderReport(
+        verdicts=tuple(one for result in settled.values() for one in result.verdicts),
+        loaded=tuple(crossings),
+        repeated=bool(settled) and all(result.is_repeated for result in settled.values()),
+        seconds=round(time.monotonic() - started, 3),
     )
 
 
@@ -145,199 +86,104 @@ def prepare() -> None:
     """
     import threading
 
-    threading.Thread(target=_import_gx, name="import-great-expectations", daemon=True).start()
+    from sources.borders.gx import import_gx
+
+    threading.Thread(target=import_gx, name="import-great-expectations", daemon=True).start()
 
 
-def _import_gx() -> Any:
-    import logging
-    import os
-
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
-    from great_expectations.data_context.types import base
-
-    # It tells the terminal about its temporary folders, through a logger with a level of its own.
-    for name in ("great_expectations", base.__name__):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return gx
-
-
-def load_suites(suites_dir: Path) -> list[Suite]:
-    """All suites of a folder, by file name.
-
-    Raises:
-        NightdeskError: there is none, or one is not valid (names the file).
-    """
-    import yaml
-
-    suites: list[Suite] = []
-    for path in sorted(suites_dir.glob("*.yml")):
-        try:
-            suites.append(Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))))
-        except (ValueError, yaml.YAMLError) as error:
-            raise NightdeskError(
-                f"An expectation suite is not valid: {str(error).splitlines()[0]}",
-                where=str(path),
-                todo="Correct the file.",
-            ) from error
-    if not suites:
-        raise NightdeskError(
-            "There are no expectation suites", where=str(suites_dir), todo="Restore tests/expectations."
-        )
-    return suites
-
-
-class _Framed:
-    """A check with the frame computed for it."""
-
-    def __init__(self, suite: str, check: Check, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        self.suite = suite
-        self.check = check
-        self.columns = tuple(columns)
-        self.rows = tuple(rows)
-
-
-def _frames(
-    raw_path: Path, suites: Sequence[Suite], as_of: date, previous: Mapping[str, int]
-) -> tuple[list[_Framed], bool]:
+def _crossings(
+    raw_path: Path,
+    suites_dir: Path,
+    as_of: date,
+    counts: Mapping[str, int],
+    measures: Mapping[str, Mapping[str, float]],
+    only: Collection[str] | None,
+) -> dict[str, Crossing]:
     import duckdb
 
-    from sources.border_frames import freshness, keys, volumes
     from sources.kit.schema import unreadable
+    from sources.registry import datasets
 
     try:
         connection = duckdb.connect(str(raw_path), read_only=True)
     except duckdb.Error as error:
         raise unreadable(raw_path, error) from error
+    found: dict[str, Crossing] = {}
     try:
         connection.execute("set timezone = 'UTC'")
-        loaded = _count(connection, "select count(*) from hubspot.load_watermarks") > 0
-        frames: list[_Framed] = []
-        for suite in suites:
-            for one in suite.checks:
-                if one.frame in _AFTER_LOAD and not loaded:
-                    continue
-                if one.frame == "volumes":
-                    sql = volumes(previous, required=one.required, compare_from=one.compare_from)
-                elif one.frame == "keys":
-                    sql = keys()
-                elif one.frame == "freshness":
-                    sql = freshness(as_of)
-                else:
-                    sql = f"select '{one.table}' as \"table\", * from ({one.sql}) order by all"
-                try:
-                    cursor = connection.execute(sql)
-                    frames.append(
-                        _Framed(suite.suite, one, [c[0] for c in cursor.description or ()], cursor.fetchall())
-                    )
-                except duckdb.Error as error:
-                    raise NightdeskError(
-                        f"A check of suite {suite.suite} cannot be computed: {str(error).splitlines()[0]}",
-                        where=f"{one.frame or one.table}",
-                        todo="Correct the suite, or load again if the raw tables are of an older release.",
-                    ) from error
-        return frames, loaded
+        for dataset, tables in datasets().items():
+            if (only is None or dataset in only) and _is_loaded(connection, dataset, tables):
+                suites = suites_of(dataset, suites_dir)
+                before = Before(counts, measures.get(dataset, {}))
+                found[dataset] = Crossing(suites, _frames(connection, suites, dataset, tables, before, as_of))
     finally:
         connection.close()
+    return found
 
 
-def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
-    row = connection.execute(sql).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _digest(suites: Sequence[Suite], frames: Sequence[_Framed]) -> str:
-    content = [
-        [suite.model_dump(mode="json") for suite in suites],
-        [[frame.columns, [[str(value) for value in row] for row in frame.rows]] for frame in frames],
-    ]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _read(path: Path) -> tuple[str, list[Verdict]] | None:
-    """The last result, or None when there is none that can be read."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return str(content["digest"]), [Verdict.model_validate(one) for one in content["verdicts"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _judge(frames: Sequence[_Framed]) -> list[Verdict]:
-    """Hands each frame to Great Expectations."""
-    gx = _import_gx()
-    import pandas as pd
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
-    source = context.data_sources.add_pandas("border")
-    verdicts: list[Verdict] = []
-    for number, framed in enumerate(frames):
-        frame: pd.DataFrame = pd.DataFrame(list(framed.rows), columns=list(framed.columns))
-        name = f"{number}_{framed.suite}_{framed.check.frame or framed.check.table}"
-        batch = (
-            source.add_dataframe_asset(name)
-            .add_batch_definition_whole_dataframe("whole")
-            .get_batch({"dataframe": frame})
-        )
-        rules = framed.check.expectations
-        suite = gx.ExpectationSuite(name=name, expectations=[_expectation(gx.expectations, rule) for rule in rules])
-        result = batch.validate(
-            suite, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["table", "sample"]}
-        )
-        by_rule = {str(one.expectation_config.meta["rule"]): one for one in result.results if one.expectation_config}
-        for rule in rules:
-            verdicts.append(_verdict(framed, rule, by_rule[_rule_name(rule)]))
-    return verdicts
-
-
-def _expectation(expectations: Any, rule: Rule) -> Any:
-    kind = getattr(expectations, "".join(part.title() for part in rule.type.split("_")), None)
-    if kind is None:
-        raise NightdeskError(
-            f"Great Expectations has no `{rule.type}`", where="tests/expectations", todo="Correct the suite."
-        )
-    return kind(column=rule.column, meta={"rule": _rule_name(rule)}, **(rule.model_extra or {}))
-
-
-def _rule_name(rule: Rule) -> str:
-    return f"{rule.type}({rule.column})"
-
-
-def _verdict(framed: _Framed, rule: Rule, result: Any) -> Verdict:
-    if result.exception_info.get("raised_exception") or "exception_message" not in result.exception_info:
-        raise NightdeskError(
-            f"Great Expectations could not check {_rule_name(rule)}: {result.exception_info}",
-            where=f"tests/expectations, suite {framed.suite}",
-            todo="Correct the suite.",
-        )
-    failures: list[str] = []
-    if not result.success:
-        for row in result.result.get("unexpected_index_list") or ():
-            found = row.get(rule.column)
-            found = found.item() if hasattr(found, "item") else found  # numpy's False prints as np.False_
-            shown = f"{found:g}" if isinstance(found, float) else repr(found)
-            sample = row.get("sample") or "no row to show"
-            failures.append(f"{row['table']}: {rule.column} is {shown} ({sample})")
-    return Verdict(
-        suite=framed.suite,
-        table=framed.check.table,
-        expectation=_rule_name(rule),
-        meaning=rule.meaning,
-        success=bool(result.success),
-        failures=tuple(failures),
+def _is_loaded(connection: duckdb.DuckDBPyConnection, dataset: str, tables: Mapping[str, Table]) -> bool:
+    there = {
+        str(row[0])
+        for row in connection.execute(
+            f"select table_name from duckdb_tables() where schema_name = '{dataset}'"
+        ).fetchall()
+    }
+    return any(
+        connection.execute(f'select 1 from {dataset}."{name}" limit 1').fetchone() is not None
+        for name in _AFTER_LOAD
+        if name in tables and name in there
     )
 
 
+def _frames(
+    connection: duckdb.DuckDBPyConnection,
+    suites: Sequence[Suite],
+    dataset: str,
+    tables: Mapping[str, Table],
+    before: Before,
+    as_of: date,
+) -> list[Framed]:
+    frames: list[Framed] = []
+    for suite in suites:
+        for one in suite.checks:
+            sql = raw_sql(connection, one, dataset, tables, before, as_of)
+            where = f"{dataset}, {one.frame or one.table}"
+            if sql and (frame := framed(connection, suite, one, sql, where)) is not None:
+                frames.append(frame)
+    return frames
+
+
+def _measures(ledger: Path | None) -> dict[str, dict[str, float]]:
+    if ledger is None:
+        return {}
+    from nightdesk.ledger import connect
+    from sources.borders.record import read_measures
+
+    with connect(ledger, read_only=True) as connection:
+        return read_measures(connection)
+
+
+def _measured(crossings: Mapping[str, Crossing]) -> dict[str, dict[str, float]]:
+    """Dataset to measure to what it is now."""
+    found: dict[str, dict[str, float]] = {}
+    for dataset, crossing in crossings.items():
+        for frame in crossing.frames:
+            if frame.check.frame == "measures":
+                name, now = frame.columns.index("table"), frame.columns.index("now")
+                found.setdefault(dataset, {}).update({str(row[name]): float(row[now]) for row in frame.rows})
+    return found
+
+
+def _newest_run(connection: duckdb.DuckDBPyConnection) -> str | None:
+    row = connection.execute("select run_id from runs order by started_at desc limit 1").fetchone()
+    return None if row is None else str(row[0])
+
+
 def _failure(failed: Sequence[Verdict], raw_path: Path) -> NightdeskError:
-    lines = [
-        f"{verdict.meaning}: {'; '.join(verdict.failures) or verdict.table} [{verdict.suite}, {verdict.expectation}]"
-        for verdict in failed
-    ]
-    count = "An expectation" if len(lines) == 1 else f"{len(lines)} expectations"
+    count = "An expectation" if len(failed) == 1 else f"{len(failed)} expectations"
     return NightdeskError(
-        f"{count} of the raw data failed:\n  " + "\n  ".join(lines),
+        f"{count} of the raw data failed:\n  " + "\n  ".join(one.sentence for one in failed),
         where=str(raw_path),
-        todo="Correct the records in the CRM and load again, or the expectation in tests/expectations if it is wrong.",
+        todo="Correct the records at the source and load again, or the expectation in tests/expectations if it is "
+        "wrong (docs/borders.md).",
     )

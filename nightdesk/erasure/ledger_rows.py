@@ -280,6 +280,12 @@ def _the_rest(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
     con.execute(f"update identity_reviews set reason = null where {mentions(needles, 'reason', None)}")
     con.execute(f"update autonomy_changes set reason = null where {mentions(needles, 'reason', None)}")
     con.execute(f"update run_events set message = null where {mentions(needles, 'message', None)}")
+    for table, column in (("border_checks", "failures"), ("border_verdicts", "failed")):
+        # They show the CRM's own ids without saying of what; emptying one too many loses nothing of worth.
+        con.execute(
+            f"update {table} set {column} = '[]' where {mentions(needles, f'{column}::varchar', None)} or exists "
+            f"(select 1 from gone where list_contains(regexp_extract_all({column}::varchar, '[A-Za-z0-9]+'), gone.id))"
+        )
     con.execute("delete from suppression where contact_id in (select record_id from gone)")
     con.execute(
         f"update suppression set quote = null, evidence_id = null where {mentions(needles, 'quote', 'contact_id')}"

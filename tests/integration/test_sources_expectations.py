@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+import re
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import duckdb
@@ -10,10 +11,13 @@ import pytest
 from test_sources_support import shared_template
 
 from nightdesk.errors import NightdeskError
-from sources.expectations import SUITES_DIR, check, load_suites
+from nightdesk.ledger import connect, migrate
+from sources.borders.suites import SUITES_DIR, load_suites
+from sources.expectations import check
 from sources.registry import ensure_tables
 
 AS_OF = date(2026, 11, 17)
+NOW = datetime(2026, 11, 17, 3, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -32,59 +36,146 @@ def _spoil(loaded: Path, tmp_path: Path, *statements: str) -> Path:
 
 def test_a_good_load_passes_and_the_same_again_is_not_judged_twice(loaded: Path, tmp_path: Path) -> None:
     first = check(loaded, as_of=AS_OF, docs_dir=tmp_path)
-    assert first.loaded and not first.repeated
-    assert {verdict.suite for verdict in first.verdicts} == {"volumes", "keys", "freshness", "domains"}
-    counts = {"contacts": 60, "emails": 120}
+    assert first.loaded == ("hubspot",) and not first.repeated and not first.warnings
+    assert {verdict.suite for verdict in first.verdicts} == {
+        "consent", "contract", "domains", "freshness", "future", "keys", "required", "texts", "volumes"
+    }  # fmt: skip
+    counts = {"hubspot.contacts": 60, "hubspot.emails": 120}
     again = check(loaded, as_of=AS_OF, previous_counts=counts, docs_dir=tmp_path)
     assert again.repeated and again.verdicts == first.verdicts and again.seconds < 5
-    assert not check(loaded, as_of=date(2026, 11, 18), docs_dir=tmp_path).repeated
 
 
-def test_a_fresh_clone_passes_without_volumes(tmp_path: Path) -> None:
+def test_a_fresh_clone_passes_because_nothing_has_come_in(tmp_path: Path) -> None:
     ensure_tables(tmp_path / "raw.duckdb")
     report = check(tmp_path / "raw.duckdb", as_of=AS_OF)
-    assert not report.loaded
-    assert {verdict.suite for verdict in report.verdicts} == {"keys", "domains"}
+    assert report.loaded == () and report.verdicts == ()
 
 
-@pytest.mark.parametrize(
-    ("statement", "expected"),
-    [
-        (
-            "update hubspot.emails set hs_email_direction = 'SIDEWAYS' where id = '4000003'",
-            ("emails: found is 'SIDEWAYS' (4000003)", "expect_column_values_to_be_in_set(found)"),
-        ),
-        (
-            "insert into hubspot.contacts select * from hubspot.contacts where id in ('1000001', '1000002')",
-            ("contacts: duplicate_keys is 2 (1000001, 1000002)", "every key occurs once"),
-        ),
-        ("update hubspot.deals set amount = -5 where id = '3000004'", ("deals: smallest is -5 (3000004)",)),
-        ("update hubspot.deals set dealstage = 'gone' where id = '3000004'", ("deals: is_known is False (3000004)",)),
-        (
-            "update hubspot.contacts set updated_at = timestamptz '2026-11-20 12:00:00+00' where id = '1000009'",
-            ("contacts: days_ahead is 3.5 (1000009", "no record was modified more than 2 days after as_of"),
-        ),
-        ("delete from hubspot.companies", ("companies: rows_if_required is 0 (0 rows, 12 before)",)),
-        (
-            "delete from hubspot.emails where id < '4000060'",
-            ("emails: share_of_previous is 0.5 (60 rows, 120 before)", "at least 80 %"),
-        ),
-        (
-            "update hubspot.associations set to_id = '77' where from_id >= '5' and to_object_type = 'companies'",
-            ("associations: share is 1 (5000000 -> 77",),
-        ),
-        ("delete from hubspot.load_watermarks where stream = 'deals'", ("deals: is_watermarked is False",)),
-    ],
-)
-def test_bad_data_stops_the_night(loaded: Path, tmp_path: Path, statement: str, expected: tuple[str, ...]) -> None:
-    raw = _spoil(loaded, tmp_path, statement)
+SPOILED = {
+    "update hubspot.emails set hs_email_direction = 'SIDEWAYS' where id = '4000003'": (
+        "emails: found is 'SIDEWAYS' (4000003)", "expect_column_values_to_be_in_set(found)",
+    ),
+    "update hubspot.emails set hs_email_direction = null where id = '4000005'": (
+        "Every email has a direction: emails: found is nothing (4000005)",
+    ),
+    "insert into hubspot.contacts select * from hubspot.contacts where id in ('1000001', '1000002')": (
+        "contacts: duplicate_keys is 2 (1000001, 1000002)", "Every key occurs once",
+    ),
+    "update hubspot.deals set amount = -5, dealstage = 'gone' where id = '3000004'": (
+        "deals: smallest is -5 (3000004)", "deals: is_known is False (3000004)",
+    ),
+    "update hubspot.contacts set updated_at = timestamptz '2026-11-20 12:00:00+00' where id = '1000009'": (
+        "contacts: days_ahead is 3.5 (updated_at of 1000009)", "No record was modified more than 2 days after",
+    ),
+    "delete from hubspot.companies": (
+        "companies: rows is 0 (0 rows)", "companies: share_of_previous is 0 (0 rows, 25 before)",
+    ),
+    "delete from hubspot.emails where id >= '4000060'": (
+        "emails: share_of_previous is 0.5 (60 rows, 120 before)", "at least 80 %",
+    ),
+    "update hubspot.associations set to_id = '77' where from_id >= '5' and to_object_type = 'companies'": (
+        "associations: share is 1 (5000000 -> 77",
+    ),
+    "delete from hubspot.load_watermarks where stream = 'deals'": ("deals: is_watermarked is False",),
+    "update hubspot.emails set hs_email_text = 'CafÃ© â€“ 5'": ("At most a fifth of a table's texts",),
+    "insert into hubspot.unsubscribes select * from hubspot.unsubscribes where email = 'p3@c3.example'": (
+        "unsubscribes: duplicate_keys is 1 (#",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def spoiled(loaded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A raw file with everything wrong in it that a suite looks for."""
+    return _spoil(loaded, tmp_path_factory.mktemp("spoiled"), *SPOILED)
+
+
+def test_bad_data_stops_the_night_and_is_named_but_no_address_is_shown(spoiled: Path, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    counts = {"hubspot.companies": 25, "hubspot.emails": 120}
     with pytest.raises(NightdeskError) as caught:
-        check(raw, as_of=AS_OF, previous_counts={"companies": 12, "emails": 120}, docs_dir=tmp_path)
-    for text in expected:
-        assert text in caught.value.what
-    assert caught.value.where == str(raw)
+        check(spoiled, as_of=AS_OF, previous_counts=counts, docs_dir=docs)
+    assert [text for texts in SPOILED.values() for text in texts if text not in caught.value.what] == []
+    assert caught.value.where == str(spoiled)
     with pytest.raises(NightdeskError):  # a failure is never taken from the last result
-        check(raw, as_of=AS_OF, previous_counts={"companies": 12, "emails": 120}, docs_dir=tmp_path)
+        check(spoiled, as_of=AS_OF, previous_counts=counts, docs_dir=docs)
+
+    index = (docs / "index.html").read_text(encoding="utf-8")
+    assert "Raw data in" in index and "Planned operations out" in index
+    assert "No deal has a negative amount: deals: smallest is -5 (3000004)" in index
+    (page,) = docs.glob("validations/raw-hubspot/**/*.html")
+    assert f'href="{page.relative_to(docs).as_posix()}"' in index
+    shown = page.read_text(encoding="utf-8")
+    assert "No deal has a negative amount" in shown and "Failed" in shown
+    for path in docs.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.findall(r"""(?:src|href)=["']https?:[^"']*|url\(['"]?https?:[^)]*|<script""", text), path
+        for link in re.findall(r'href="([^"#]+)"', text):
+            assert (path.parent / link).exists(), (path, link)
+    everything = [path.read_text(encoding="utf-8") for path in docs.rglob("*") if path.is_file()]
+    assert not [text for text in everything if "p3@c3" in text] and "p3@c3" not in caught.value.what
+
+
+def test_opt_outs_that_vanish_all_at_once_stop_the_night(loaded: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.duckdb"
+    migrate(ledger, lambda: NOW)
+    some = _spoil(loaded, tmp_path, "update hubspot.contacts set hs_email_optout = true where id < '1000008'")
+    check(some, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id="first", clock=lambda: NOW)
+    none = _spoil(loaded, tmp_path, "update hubspot.contacts set hs_email_optout = false")
+    for run_id in ("second", "third"):  # the night after must not take the failed load's number for the one before
+        with pytest.raises(NightdeskError, match="half of those who had opted out") as caught:
+            check(none, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id=run_id, clock=lambda: NOW)
+        assert "contacts.hs_email_optout: share_of_previous is 0 (0, 8 before)" in caught.value.what
+    fewer = _spoil(loaded, tmp_path, "update hubspot.contacts set hs_email_optout = true where id < '1000006'")
+    check(fewer, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id="fourth", clock=lambda: NOW)
+
+
+def test_every_verdict_is_in_the_ledger_with_what_was_found(loaded: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.duckdb"
+    migrate(ledger, lambda: NOW)
+    report = check(loaded, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id="good", clock=lambda: NOW)
+    check(loaded, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id="quiet", clock=lambda: NOW)
+    raw = _spoil(
+        loaded,
+        tmp_path,
+        "update hubspot.deals set amount = -5 where id = '3000004'",
+        "update hubspot.property_definitions set state = 'gone' where name = 'country' and object_type = 'contacts'",
+    )
+    with pytest.raises(NightdeskError, match="An expectation of the raw data failed"):  # the warning stops nothing
+        check(raw, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id="bad", clock=lambda: NOW)
+    with connect(ledger, read_only=True) as connection:
+        counted = connection.execute(
+            "select run_id, count(*), count(*) filter (is_repeated) from border_checks group by all order by all"
+        ).fetchall()
+        failed = connection.execute(
+            "select severity, suite, table_name, expectation, failures::varchar from border_checks where not success "
+            "order by all"
+        ).fetchall()
+    rules = len(report.verdicts)
+    assert counted == [("bad", rules, 0), ("good", rules, 0), ("quiet", rules, rules)]
+    assert failed == [
+        (
+            "stop", "domains", "deals", "expect_column_values_to_be_between(smallest)",
+            '["deals: smallest is -5 (3000004)"]',
+        ),
+        (
+            "warn", "contract", "property_definitions", "expect_column_values_to_be_in_set(gone)",
+            '["property_definitions: gone is 1 (contacts.country)"]',
+        ),
+    ]  # fmt: skip
+
+
+def test_few_misread_texts_are_said_and_foreign_ones_are_fine(loaded: Path, tmp_path: Path) -> None:
+    raw = _spoil(
+        loaded,
+        tmp_path,
+        "update hubspot.emails set hs_email_text = 'Grüße, São Paulo, Ångström, 10 €, “naïve”, Â'",
+        "update hubspot.emails set hs_email_text = 'GrÃ¼ÃŸe' where id < '4000006'",
+    )
+    report = check(raw, as_of=AS_OF)
+    assert [(one.suite, one.failures[0]) for one in report.warnings] == [
+        ("texts", "emails: share_misread is 0.05 (4000000, 4000001, 4000002, 4000003, 4000004)")
+    ]
 
 
 def test_a_broken_suite_is_one_clear_error(tmp_path: Path) -> None:
@@ -94,6 +185,9 @@ def test_a_broken_suite_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_every_suite_of_the_project_is_valid_and_says_what_it_means() -> None:
-    suites = load_suites(SUITES_DIR)
-    assert [suite.suite for suite in suites] == ["domains", "freshness", "keys", "volumes"]
-    assert all(len(rule.meaning.split()) > 3 for suite in suites for one in suite.checks for rule in one.expectations)
+    folders = [path.name for path in SUITES_DIR.iterdir()]
+    assert {"every", "hubspot"} <= set(folders)
+    suites = {(folder, suite.suite): suite for folder in folders for suite in load_suites(SUITES_DIR / folder)}
+    assert all(len(list((SUITES_DIR / folder).glob(f"{name}.yml"))) == 1 for folder, name in suites)
+    rules = [rule for suite in suites.values() for one in suite.checks for rule in one.expectations]
+    assert all(len(rule.meaning.split()) > 3 and rule.meaning[0].isupper() for rule in rules)

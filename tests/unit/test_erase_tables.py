@@ -10,15 +10,15 @@ from nightdesk.ledger import connect, migrate
 
 # Holds texts, values or ids of people; `nightdesk.erasure.ledger_rows` deletes or empties what belongs to one.
 CLEANED = {
-    "answers", "approvals", "attempts", "autonomy_changes", "evidence", "facts", "identity_links",
-    "identity_reviews", "judgements", "op_results", "outcomes",
+    "answers", "approvals", "attempts", "autonomy_changes", "border_checks", "border_verdicts",
+    "evidence", "facts", "identity_links", "identity_reviews", "judgements", "op_results", "outcomes",
     "plan_ops", "policy_lists", "quarantine", "recall_log", "recall_similarity", "rejections", "review_answers",
     "review_notes", "run_events", "sentences", "suppression", "write_attempts",
 }  # fmt: skip
 # Hashes, numbers, settings, ids of runs and plans: nothing of a person, or proof that has to stay.
 KEPT = {
-    "apply_runs", "audit_anchors", "audit_events", "autonomy_reviews", "erasure_key", "erasures", "identity_runs",
-    "leases", "plans", "policy_autonomy", "policy_autonomy_properties",
+    "apply_runs", "audit_anchors", "audit_events", "autonomy_reviews", "border_measures", "erasure_key",
+    "erasures", "identity_runs", "leases", "plans", "policy_autonomy", "policy_autonomy_properties",
     "policy_field_map", "policy_gates", "policy_guards", "policy_levels", "policy_loads", "policy_predicates",
     "policy_recall", "policy_recall_operations", "policy_settings", "policy_signals", "policy_tiers",
     "policy_weights", "policy_write_rules", "questions", "recall_queries", "redacted_plans", "runs",

@@ -1,0 +1,17 @@
+-- One row per expectation and time it was looked at, at either border.
+select
+    check_id,
+    run_id,
+    border,
+    dataset,
+    plan_id,
+    suite,
+    table_name,
+    expectation,
+    meaning,
+    severity,
+    success as is_held,
+    is_repeated,
+    failures,
+    checked_at
+from {{ source('ledger', 'border_checks') }}
