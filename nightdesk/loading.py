@@ -85,12 +85,16 @@ def load(project: Project, progress: Progress) -> Loaded:
             progress("load", str(problem))
             logs.log("unreadable", source=name, **problem.model_dump())
     progress("check", "expectations on what was loaded")
-    expectations.check(
+    border = expectations.check(
         settings.raw,
         as_of=settings.as_of,
         previous_counts=before,
         docs_dir=settings.data_dir / "data_docs",
+        ledger=settings.ledger,
     )
+    for warning in border.warnings:
+        progress("check", warning.sentence)
+        logs.log("border warning", border="raw", dataset=warning.dataset, suite=warning.suite, what=warning.sentence)
     return done
 
 
