@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from sources.calendar.library import first, icalendar, listed, reason
 from sources.calendar.normalise import Unreadable
 from sources.calendar.people import people
 
@@ -90,13 +91,11 @@ def parse(lines: list[tuple[int, str]], line: int, wrong: Callable[[int, str], N
     Raises:
         Unreadable: It has no start, or one that is not a time, or a rule that cannot be read.
     """
-    from icalendar import Event as Parsed
-
     text = "\r\n".join(["BEGIN:VEVENT", *(part for _, part in lines), "END:VEVENT", ""])
     try:
-        component: Any = Parsed.from_ical(text)
+        component: Any = icalendar().Event.from_ical(text)
     except Exception as error:  # third-party parsers fail in many ways on text from anywhere
-        raise Unreadable(line, f"the event cannot be read ({_first_line(error)})") from None
+        raise Unreadable(line, f"the event cannot be read ({reason(error)})") from None
     for name, message in component.errors:
         place, shown = _place(lines, name, str(message), line)
         if name in _NEEDED:
@@ -104,15 +103,15 @@ def parse(lines: list[tuple[int, str]], line: int, wrong: Callable[[int, str], N
         wrong(place, f"`{shown}` cannot be read and was left out")
         if name:
             _drop_broken(component, str(name))
-    start = component.get("DTSTART")
+    start: Any = component.get("DTSTART")
     if start is None:
         raise Unreadable(line, "the event has no start (DTSTART)")
-    if isinstance(start, list):
+    if len(listed(start)) > 1:
         wrong(line, "the event has more than one start; the first one counts")
-        component["DTSTART"] = start[0]
+        component["DTSTART"] = first(start)
     for name in ("DTEND", "DURATION", "RECURRENCE-ID", "SEQUENCE", "STATUS", "SUMMARY", "DESCRIPTION", "LOCATION"):
-        if isinstance(value := component.get(name), list):
-            component[name] = value[0]
+        if len(found := listed(component.get(name))) > 1:
+            component[name] = found[0]
     if not isinstance(getattr(component["DTSTART"], "dt", None), date):
         raise Unreadable(line, "the event's start is not a time")
     return component
@@ -164,7 +163,7 @@ def texts(event: Event, owner_email: str | None) -> dict[str, str | None]:
 
 def _conference(component: Any, location: str | None, description: str | None) -> str | None:
     for name in _LINK_PROPERTIES:
-        for value in _values(component.get(name)):
+        for value in listed(component.get(name)):
             text = str(value).strip()
             if (found := _LINK.search(text)) is not None:
                 return found.group(0)
@@ -176,24 +175,16 @@ def _conference(component: Any, location: str | None, description: str | None) -
     return None
 
 
-def _values(value: Any) -> list[Any]:
-    return [] if value is None else list(value) if isinstance(value, list) else [value]
-
-
 def _text(value: Any) -> str | None:
     """Text as it is meant, without characters that no text has, and no longer than a text is."""
     if value is None:
         return None
-    if isinstance(value, list):
-        value = value[0]
-    text = "".join(one for one in str(value) if one >= " " or one in "\t\n").strip()
+    text = "".join(one for one in str(first(value)) if one >= " " or one in "\t\n").strip()
     return text[:_MAX_TEXT] or None
 
 
 def _moment(value: Any) -> str | None:
-    if isinstance(value, list):
-        value = value[0]
-    found = getattr(value, "dt", None)
+    found = getattr(first(value), "dt", None)
     if not isinstance(found, datetime):
         return None
     return (found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
@@ -212,13 +203,7 @@ def _place(lines: list[tuple[int, str]], name: str | None, message: str, line: i
 
 
 def _drop_broken(component: Any, name: str) -> None:
-    from icalendar.prop import vBroken
-
-    kept = [one for one in _values(component.get(name)) if not isinstance(one, vBroken)]
+    kept = [one for one in listed(component.get(name)) if type(one).__name__ != "vBroken"]
     component.pop(name, None)
     if kept:
         component[name] = kept[0] if len(kept) == 1 else kept
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:160]

@@ -10,6 +10,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from sources.calendar.event import INDEX, Event, texts
+from sources.calendar.library import icalendar, reason, recurring
 from sources.calendar.normalise import Unreadable
 from sources.calendar.tables import EVENTS
 
@@ -118,10 +119,7 @@ def instances(events: Sequence[Event], horizon: Horizon) -> Iterator[Instance]:
 def _series(events: Sequence[Event], masters: Sequence[Event], horizon: Horizon) -> Iterator[Instance]:
     import warnings
 
-    import recurring_ical_events
-    from icalendar import Calendar
-
-    calendar = Calendar()
+    calendar = icalendar().Calendar()
     for index, one in enumerate(events):
         one.component[INDEX] = str(index)
         calendar.add_component(one.component)
@@ -130,14 +128,15 @@ def _series(events: Sequence[Event], masters: Sequence[Event], horizon: Horizon)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # dateutil minds COUNT together with UNTIL, which bounds its search here
-            found = recurring_ical_events.of(calendar).between(horizon.begin, horizon.end)
+            found: list[Any] = recurring().of(calendar).between(horizon.begin, horizon.end)
     except Exception as error:  # third-party parsers fail in many ways on text from anywhere
-        first = (str(error) or type(error).__name__).splitlines()[0][:160]
-        raise Unreadable(line, f"the event's rule cannot be written out ({first})") from None
+        raise Unreadable(line, f"the event's rule cannot be written out ({reason(error)})") from None
     for occurrence in found:
         one = events[int(occurrence[INDEX])]
+        start: Any
+        end: Any
         start, end = occurrence["DTSTART"].dt, occurrence["DTEND"].dt
-        original = start
+        original: Any = start
         if one.is_override:
             original = one.component["RECURRENCE-ID"].dt
             if _is_this_and_future(one):

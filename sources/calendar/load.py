@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from nightdesk.errors import NightdeskError
 from sources.calendar.expand import Horizon, current, identity, instances, prepared, row
+from sources.calendar.library import first, first_of_period, listed
 from sources.calendar.normalise import Unreadable
 from sources.calendar.scan import SKIPPED_METHODS, Place, Reader, ScannedFile, scan, series_digest
 from sources.calendar.settings import CalendarSettings
@@ -398,15 +399,12 @@ def _reaches_beyond(event: Event, horizon: Horizon) -> bool:
         return True
     if not event.repeats:
         return False
-    rules = event.component.get("RRULE")
-    for rule in rules if isinstance(rules, list) else [rules] if rules is not None else []:
-        until = rule.get("UNTIL")
-        end = until[0] if isinstance(until, list) and until else until
+    for rule in listed(event.component.get("RRULE")):
+        end = first(rule.get("UNTIL"))
         if end is None or str(end)[:10] > last:
             return True
-    dates = event.component.get("RDATE")
-    listed = [one for group in (dates if isinstance(dates, list) else [dates] if dates else []) for one in group.dts]
-    return any(str(one.dt[0] if isinstance(one.dt, tuple) else one.dt)[:10] > last for one in listed)
+    dates = [first_of_period(one.dt) for group in listed(event.component.get("RDATE")) for one in group.dts]
+    return any(str(one)[:10] > last for one in dates)
 
 
 def _place(settings: CalendarSettings) -> str:

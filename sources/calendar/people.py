@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
+from sources.calendar.library import first, listed
+
 _ADDRESS: Final = re.compile(r"[^\s@<>\"',;:()\[\]]+@[^\s@<>\"',;:()\[\]]+\.?[^\s@<>\"',;:()\[\]]*")
 # Addresses of rooms and shared calendars where a client forgot to say what they are.
 _ROOM: Final = re.compile(r"@(?:[a-z0-9-]+\.)*(?:resource|group)\.calendar\.google\.com$")
@@ -63,12 +65,12 @@ def people(component: Any) -> tuple[list[Person], int, tuple[str, str]]:
     Returns:
         (people, how many rooms, lists and entries without an address were left out, the organizer's (address, name)).
     """
-    organizer = _first(component.get("ORGANIZER"))
+    organizer = first(component.get("ORGANIZER"))
     called_by = address_of(organizer) if organizer is not None else ""
     called_name = _name(organizer, called_by) if organizer is not None else ""
     found: dict[str, Person] = {}
     ignored = 0
-    for one in _all(component.get("ATTENDEE")):
+    for one in listed(component.get("ATTENDEE")):
         email = address_of(one)
         if _parameter(one, "CUTYPE").upper() in _IGNORED or not email or _ROOM.search(email):
             ignored += 1
@@ -85,22 +87,14 @@ def people(component: Any) -> tuple[list[Person], int, tuple[str, str]]:
         if known is None or known.participation_status == "NEEDS-ACTION":
             found[email] = person
     if called_by and called_by not in found and not _ROOM.search(called_by):
-        first = Person(called_by, called_name, "", "CHAIR", is_organizer=True)
-        return [first, *found.values()], ignored, (called_by, called_name)
+        caller = Person(called_by, called_name, "", "CHAIR", is_organizer=True)
+        return [caller, *found.values()], ignored, (called_by, called_name)
     return list(found.values()), ignored, (called_by, called_name)
 
 
-def _all(value: Any) -> list[Any]:
-    return [] if value is None else list(value) if isinstance(value, list) else [value]
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and value else value
-
-
 def _parameter(value: Any, name: str) -> str:
-    found = getattr(value, "params", {}).get(name, "")
-    return " ".join(found) if isinstance(found, list) else str(found)
+    found: Any = getattr(value, "params", {}).get(name, "")
+    return " ".join(str(one) for one in listed(found))
 
 
 def _name(value: Any, email: str) -> str:

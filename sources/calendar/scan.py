@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from sources.calendar.blocks import Broken, Component, Definition, Header, pieces, plain, read
 from sources.calendar.event import Event, parse
 from sources.calendar.expand import Horizon
+from sources.calendar.library import zone_provider
 from sources.calendar.normalise import Unreadable, normalised
 from sources.calendar.zones import FileZones, known_zone
 
@@ -198,11 +199,9 @@ def zone_of(name: str) -> tzinfo:
     Raises:
         Unreadable: It is neither an IANA name nor defined by the file.
     """
-    from icalendar.timezone import tzp
-
     if not name.startswith("nightdesk-"):
         return ZoneInfo(name)
-    found = tzp.timezone(name)
+    found: tzinfo | None = zone_provider().timezone(name)
     if found is None:
         raise Unreadable(0, f"the time zone {name} is not known")
     return found

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import datetime
 from functools import lru_cache
 from typing import Final
+
+from sources.calendar.library import icalendar, reason, windows_zones, zone_provider
 
 # Zones are looked up for one file at a time: two files may define the same name differently.
 _UTC_NAMES: Final = frozenset({"utc", "gmt", "z", "etc/utc", "etc/gmt", "coordinated universal time"})
@@ -28,14 +31,12 @@ def known_zone(name: str) -> str | None:
     Args:
         name: `Europe/Berlin`, `W. Europe Standard Time`, `/vendor.example/Europe/Berlin`, in quotes or not.
     """
-    from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
-
     cleaned = name.strip().strip('"').strip("/").strip()
     if cleaned.lower() in _UTC_NAMES:
         return "UTC"
     if (found := _names().get(cleaned.lower())) is not None:
         return found
-    if (windows := WINDOWS_TO_OLSON.get(cleaned)) is not None:
+    if (windows := windows_zones().get(cleaned)) is not None:
         return _names().get(windows.lower(), windows)
     parts = cleaned.split("/")
     for start in range(1, len(parts)):
@@ -60,9 +61,6 @@ class FileZones:
 
         A known name wins over the definition that stands beside it: those are often years old.
         """
-        from icalendar import Timezone
-        from icalendar.timezone import tzp
-
         found = re.search(r"(?mi)^TZID[^:\n]*:(.*)$", definition)
         name = found.group(1).strip() if found else ""
         if not name:
@@ -71,15 +69,13 @@ class FileZones:
             return None
         own = "nightdesk-" + hashlib.sha256(definition.encode()).hexdigest()[:24]
         try:
-            component = Timezone.from_ical(definition)
+            component = icalendar().Timezone.from_ical(definition)
             component["TZID"] = own
-            zone = component.to_tz(tzp, lookup_tzid=False)
-            from datetime import datetime
-
+            zone = component.to_tz(zone_provider(), lookup_tzid=False)
             datetime(2026, 7, 1, tzinfo=zone).utcoffset()
-            tzp.cache_timezone_component(component)
+            zone_provider().cache_timezone_component(component)
         except Exception as error:  # third-party parsers fail in many ways on text from anywhere
-            return f"the time zone `{name}` is defined in a way that cannot be read ({_first_line(error)})"
+            return f"the time zone `{name}` is defined in a way that cannot be read ({reason(error)})"
         self._own[name.strip('"')] = own
         return None
 
@@ -92,7 +88,3 @@ class FileZones:
     def salt(self) -> str:
         """What times mean here, as text: when it changes, every event is read again."""
         return self.fallback + "|" + "|".join(f"{name}={own}" for name, own in sorted(self._own.items()))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:160]
