@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from sandbox.crm.faults import DropConnection
-from sandbox.salesforce import bulk, collections, queries, rows, tooling
+from sandbox.salesforce import bulk, bulk_query, collections, queries, replication, rows, tooling
 from sandbox.salesforce.call import Call, Reply, State
 from sandbox.salesforce.errors import SalesforceError, malformed, not_found
 from sandbox.salesforce.saving import Org
@@ -80,6 +80,8 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "limits", rows.limits),
     ("GET", "sobjects", rows.objects),
     ("GET", f"sobjects/{_S}/describe", rows.describe),
+    ("GET", f"sobjects/{_S}/deleted", replication.deleted),
+    ("GET", f"sobjects/{_S}/updated", replication.updated),
     ("POST", f"sobjects/{_S}", rows.create_row),
     ("GET", f"sobjects/{_S}/(?P<id>[^/]+)", rows.get_row),
     ("PATCH", f"sobjects/{_S}/(?P<id>[^/]+)", rows.patch_row),
@@ -102,6 +104,12 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", "jobs/ingest/(?P<job>[^/]+)", bulk.remove),
     ("PUT", "jobs/ingest/(?P<job>[^/]+)/batches", bulk.upload),
     ("GET", "jobs/ingest/(?P<job>[^/]+)/(?P<kind>[^/]+)", bulk.results),
+    ("POST", "jobs/query", bulk_query.create),
+    ("GET", "jobs/query", bulk_query.listing),
+    ("GET", "jobs/query/(?P<job>[^/]+)", bulk_query.state),
+    ("PATCH", "jobs/query/(?P<job>[^/]+)", bulk_query.change),
+    ("DELETE", "jobs/query/(?P<job>[^/]+)", bulk_query.remove),
+    ("GET", "jobs/query/(?P<job>[^/]+)/results", bulk_query.results),
     ("POST", "tooling/sobjects/CustomField", tooling.create),
     ("GET", "tooling/sobjects/CustomField/(?P<id>[^/]+)", tooling.get),
     ("PATCH", "tooling/sobjects/CustomField/(?P<id>[^/]+)", tooling.patch),
@@ -229,6 +237,7 @@ class Api:
         return {"Sforce-Limit-Info": f"api-usage={self.used}/{self.options.daily_limit}"}
 
     def _handle(self, request: Request, body: bytes, user: str) -> Reply:
+        # an address may end in a slash: `.../deleted/?start=...`
         raw_path = str(request.scope.get("raw_path", b"").decode("latin-1")).partition("?")[0] or request.url.path
         path = request.url.path.rstrip("/")
         match = re.fullmatch(r"/services/data/v(?P<version>\d+\.\d)/(?P<rest>.+)", raw_path.rstrip("/"))
@@ -321,7 +330,7 @@ def error_response(error: SalesforceError, headers: dict[str, str]) -> Response:
 
 def _response(reply: Reply, headers: dict[str, str]) -> Response:
     if reply.text is not None:
-        return Response(reply.text, reply.status, headers, "text/csv")
+        return Response(reply.text.encode(), reply.status, headers, "text/csv; charset=utf-8")
     if reply.payload is None:
         return Response(status_code=reply.status, headers=headers)
     text = json.dumps(reply.payload, ensure_ascii=False, separators=(",", ":"))

@@ -16,8 +16,8 @@ from sandbox.salesforce.values import parse_cell
 
 MAX_CELL = 32_000
 MAX_BYTES = 150 * 1024 * 1024
-_ENDS = frozenset({"JobComplete", "Failed", "Aborted"})
-_DELIMITERS = {"COMMA": ",", "TAB": "\t", "PIPE": "|", "SEMICOLON": ";", "CARET": "^", "BACKQUOTE": "`"}
+ENDS = frozenset({"JobComplete", "Failed", "Aborted"})
+DELIMITERS = {"COMMA": ",", "TAB": "\t", "PIPE": "|", "SEMICOLON": ";", "CARET": "^", "BACKQUOTE": "`"}
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ def create(call: Call) -> Reply:
         operation,
         call.user,
         line_ending=str(body.get("lineEnding", "LF")),
-        delimiter=_DELIMITERS.get(str(body.get("columnDelimiter", "COMMA")), ","),
+        delimiter=DELIMITERS.get(str(body.get("columnDelimiter", "COMMA")), ","),
         external_id=body.get("externalIdFieldName"),
     )
     call.state.jobs[job.id] = job
@@ -99,7 +99,7 @@ def upload(call: Call) -> Reply:
 def change(call: Call) -> Reply:
     """Say that the upload is complete, or abort."""
     job, state = _job(call), call.object().get("state")
-    if state not in ("UploadComplete", "Aborted") or job.state in _ENDS or (state, job.state) == (
+    if state not in ("UploadComplete", "Aborted") or job.state in ENDS or (state, job.state) == (
         "UploadComplete", "InProgress"
     ):  # fmt: skip
         raise SalesforceError("INVALIDJOBSTATE", f"a job cannot go from {job.state} to {state}")
@@ -125,7 +125,7 @@ def state(call: Call) -> Reply:
 def remove(call: Call) -> Reply:
     """Forget a job."""
     job = _job(call)
-    if job.state not in _ENDS:
+    if job.state not in ENDS:
         raise SalesforceError("INVALIDJOBSTATE", "the job is not finished")
     del call.state.jobs[job.id]
     return Reply(204)
@@ -134,7 +134,7 @@ def remove(call: Call) -> Reply:
 def results(call: Call) -> Reply:
     """One of the three result files."""
     job, kind = _job(call), call.params["kind"].lower()
-    if job.state not in _ENDS:
+    if job.state not in ENDS:
         raise SalesforceError("INVALIDJOBSTATE", "the job is not finished")
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_ALL)

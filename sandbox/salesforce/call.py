@@ -43,6 +43,7 @@ class State:
     Attributes:
         page_size: How many records a page of a query holds at most.
         bulk_polls: How often a job's state is asked before the job is done.
+        bulk_waits: How often the next query jobs are asked instead, one after the other; None is for ever.
         bulk_late: Whether a job's records are saved only then, and not as soon as its upload is complete.
     """
 
@@ -52,6 +53,7 @@ class State:
     page_size: int = 2000
     jobs: dict[str, Any] = field(default_factory=dict[str, Any])
     bulk_ends: list[BulkEnd] = field(default_factory=list["BulkEnd"])
+    bulk_waits: list[int | None] = field(default_factory=list["int | None"])
     bulk_polls: int = 1
     bulk_late: bool = False
     ambiguous_key: bool = False

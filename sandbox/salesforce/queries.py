@@ -25,6 +25,8 @@ _COLUMNS = {
     "IsDeleted": "is_deleted",
 }
 _KINDS = {"datetime": ("instant", "days", "null"), "date": ("date", "days", "null"), "boolean": ("truth",)}
+_DECIMALS = frozenset({"double", "currency", "percent"})
+_UNSET: dict[str, Any] = {"boolean": False}
 _NUMBERS = frozenset({"double", "int", "currency", "percent", "long"})
 
 
@@ -184,13 +186,15 @@ class View:
     reader: Reader
 
     def get(self, name: str, /) -> Any:
-        """A field's value; a checkbox is never null."""
+        """A field's value; a checkbox is never null, nor is a currency's code."""
         head, dot, rest = name.partition(".")
         if not dot:
             found = self.row.get(name)
             if found is None:
                 one = self.reader.fields(self.row.object).get(name)
-                return False if one is not None and one.type == "boolean" else None
+                return None if one is None else _UNSET.get(one.type, one.default if name == "CurrencyIsoCode" else None)
+            if type(found) is int and self.reader.fields(self.row.object)[name].type in _DECIMALS:
+                return float(found)
             return found
         parent = self.reader.parent(self.row, head)
         if parent is None:
