@@ -56,12 +56,11 @@ def is_captions(text: str) -> bool:
     return re.match(r"WEBVTT\b", head) is not None or any(_TIMING.match(line) for line in head.split("\n")[:200])
 
 
-def read_captions(text: str, known: tuple[Speaker, ...] = ()) -> Reading:
+def read_captions(text: str) -> Reading:
     """Reads WebVTT or SRT.
 
     Args:
         text: The file, line ends as `\\n`.
-        known: People who were there, by a sidecar; helps to tell names from other words before a colon.
     """
     lines = text.split("\n")
     is_vtt = text.lstrip()[:6] == "WEBVTT"
@@ -92,7 +91,7 @@ def read_captions(text: str, known: tuple[Speaker, ...] = ()) -> Reading:
         for block, payload in plain:
             cues += _voiced(block, payload, companies)
     else:
-        cues += _named([block for block, _ in plain], starts, known, companies)
+        cues += _named([block for block, _ in plain], starts, companies)
     turns = merged_turns(cues)
     started = min(
         (found for _, data in described if (found := moment(data.get("startDateTime"), UTC)) is not None), default=None
@@ -103,7 +102,7 @@ def read_captions(text: str, known: tuple[Speaker, ...] = ()) -> Reading:
     reading.transcripts.append(
         Transcript(
             turns=turns,
-            speakers=speakers_of(turns, (*companies, *known)),
+            speakers=speakers_of(turns, companies),
             started_at=started,
             started_how=None if started is None else "metadata",
             duration_ms=offset_ms(notes.get("duration", "").strip('"')) or end_of(turns),
@@ -188,7 +187,8 @@ def _timed(timing: re.Match[str], line: int, reading: Reading) -> _Block:
 
 def _is_id(lines: list[str], index: int, was_blank: bool) -> bool:
     """A line right above a timing line: a cue's id if it follows a blank line or looks like nothing else."""
-    if index + 1 >= len(lines) or not _ARROW.search(lines[index + 1]) or _TIMING.match(lines[index + 1]) is None:
+    following = lines[index + 1] if index + 1 < len(lines) else ""
+    if not _ARROW.search(following) or not re.match(r"\s*[\d:.,]*\d", following):
         return False
     return was_blank or _ID.fullmatch(lines[index].strip()) is not None
 
@@ -237,9 +237,9 @@ def _voiced(block: _Block, payload: str, companies: list[Speaker]) -> list[Cue]:
     return cues
 
 
-def _named(blocks: list[_Block], texts: list[str], known: tuple[Speaker, ...], companies: list[Speaker]) -> list[Cue]:
+def _named(blocks: list[_Block], texts: list[str], companies: list[Speaker]) -> list[Cue]:
     """Cues whose speakers stand before a colon. A cue without a name goes on with the last one, unless all have one."""
-    names, share = names_among(texts, [one.name for one in known])
+    names, share = names_among(texts)
     cues: list[Cue] = []
     last = ""
     for block, text in zip(blocks, texts, strict=True):

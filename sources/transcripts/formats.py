@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import PurePosixPath
@@ -11,7 +11,7 @@ from sources.transcripts.captions import is_captions, read_captions
 from sources.transcripts.encodings import decoded
 from sources.transcripts.jsontext import parsed
 from sources.transcripts.metadata import read_yaml
-from sources.transcripts.model import Reading, Speaker, Transcript
+from sources.transcripts.model import Reading, Transcript
 from sources.transcripts.plain import read_plain
 from sources.transcripts.stamps import moment_in_name
 from sources.transcripts.vendors import read_json
@@ -19,14 +19,13 @@ from sources.transcripts.vendors import read_json
 _TODO = "Export it as WebVTT, SRT, JSON or text with a speaker on each turn, or leave it out by the source's `pattern`."
 
 
-def read_bytes(name: str, data: bytes, zone: tzinfo = UTC, known: Sequence[Speaker] = ()) -> Reading:
+def read_bytes(name: str, data: bytes, zone: tzinfo = UTC) -> Reading:
     """Reads one file, whatever it is. Never raises for what a file may hold.
 
     Args:
         name: The file's name; decides only between a sidecar in YAML and plain text.
         data: Its bytes.
         zone: Whose clock times without a zone are.
-        known: People who were there, by a sidecar; helps plain text and captions to tell names from other words.
     """
     if data[:4] == b"PK\x03\x04" or data[:5] == b"%PDF-":
         reading = Reading("unknown")
@@ -34,12 +33,13 @@ def read_bytes(name: str, data: bytes, zone: tzinfo = UTC, known: Sequence[Speak
         reading.trouble(None, f"The file is {kind}, not a transcript in text", _TODO)
         return reading
     text, troubles = decoded(data)
-    reading = _read(name, text, zone, tuple(known))
+    reading = _read(name, text, zone)
     reading.troubles[:0] = troubles
+    reading.troubles.sort(key=lambda one: one.place if isinstance(one.place, int) else 0)
     return reading
 
 
-def _read(name: str, text: str, zone: tzinfo, known: tuple[Speaker, ...]) -> Reading:
+def _read(name: str, text: str, zone: tzinfo) -> Reading:
     head = text.lstrip()
     if not head:
         reading = Reading("unknown")
@@ -60,8 +60,8 @@ def _read(name: str, text: str, zone: tzinfo, known: tuple[Speaker, ...]) -> Rea
         read_yaml(text, reading, zone)
         return reading
     if is_captions(text):
-        return read_captions(text, known)
-    found = read_plain(text, zone, known)
+        return read_captions(text)
+    found = read_plain(text, zone)
     if found is not None:
         return found
     reading = Reading("unknown")
@@ -74,6 +74,8 @@ def dated(one: Transcript, name: str, modified_at: datetime, zone: tzinfo) -> Tr
 
     The last is a guess that is marked as one (`file_time`): copying a file may change it.
     """
+    if not one.platform and re.match(r"GMT\d{8}-\d{6}", name):
+        one = replace(one, platform="zoom")
     if one.started_at is not None or not one.turns:
         return one
     named = moment_in_name(name, zone)

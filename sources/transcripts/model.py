@@ -70,6 +70,7 @@ class Speaker:
         side: As the vendor's own metadata judges it (not what somebody typed).
         crm_id: The record this is in a CRM, as `<source>:<type>:<id>`, where the vendor links them.
         spoke: Whether any turn is theirs.
+        alias: What another export of the vendor calls them: a number instead of a name.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Speaker:
     side: Side | None = None
     crm_id: str = ""
     spoke: bool = True
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,7 @@ def joined(first: Speaker, second: Speaker) -> Speaker:
         first.side or second.side,
         first.crm_id or second.crm_id,
         first.spoke or second.spoke,
+        first.alias or second.alias,
     )
 
 

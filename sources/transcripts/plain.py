@@ -73,26 +73,25 @@ class _Entry:
     texts: list[str]
 
 
-def read_plain(text: str, zone: tzinfo, known: tuple[Speaker, ...] = ()) -> Reading | None:
+def read_plain(text: str, zone: tzinfo) -> Reading | None:
     """Reads a plain-text transcript; None where the text is not one.
 
     Args:
         text: The file, line ends as `\\n`.
         zone: Whose clock a date in the head is written in, where it does not say.
-        known: People who were there, by a sidecar.
     """
     lines = text.split("\n")
     reading = Reading("text")
     head = _Head()
-    stamped = _stamped(lines, known)
+    stamped = _stamped(lines)
     if stamped is None:
-        names, first = _prefixes(lines, known)
+        names, first = _prefixes(lines)
         if not names:
             return None
         entries = _by_prefix(lines, names, first, head, reading, zone)
     else:
         first = stamped
-        names, _ = names_among([rest for line in lines if (rest := _after_time(line))], [one.name for one in known])
+        names, _ = names_among([rest for line in lines if (rest := _after_time(line))])
         entries = _by_stamp(lines, names, first, head, reading, zone)
     if not entries:
         return None
@@ -115,7 +114,7 @@ def read_plain(text: str, zone: tzinfo, known: tuple[Speaker, ...] = ()) -> Read
     reading.transcripts.append(
         Transcript(
             turns=turns,
-            speakers=speakers_of(turns, (*companies, *known, *head.people)),
+            speakers=speakers_of(turns, (*companies, *head.people)),
             title=head.title,
             started_at=head.started_at,
             started_how=how,
@@ -132,10 +131,10 @@ def read_plain(text: str, zone: tzinfo, known: tuple[Speaker, ...] = ()) -> Read
 # -- which way it is written -----------------------------------------------------------------------------------------
 
 
-def _stamped(lines: list[str], known: tuple[Speaker, ...]) -> int | None:
+def _stamped(lines: list[str]) -> int | None:
     """Index of the first line that carries a time and a speaker, where the file is written that way; else None."""
     rests = [rest for line in lines if (rest := _after_time(line))]
-    names, _ = names_among(rests, [one.name for one in known])
+    names, _ = names_among(rests)
     hits: list[int] = []
     for index, line in enumerate(lines):
         rest = _after_time(line)
@@ -174,10 +173,10 @@ def _offset(text: str) -> int | None:
     return offset_ms(text.strip("[]() "))
 
 
-def _prefixes(lines: list[str], known: tuple[Speaker, ...]) -> tuple[frozenset[str], int]:
+def _prefixes(lines: list[str]) -> tuple[frozenset[str], int]:
     """Names before colons, and the index of the first line with one; no names where this is no transcript."""
     kept = [line for line in lines if not _HEAD.fullmatch(line)]
-    names, share = names_among(kept, [one.name for one in known])
+    names, share = names_among(kept)
     hits = [
         index for index, line in enumerate(lines) if (split := split_prefix(line)) is not None and split[0] in names
     ]
@@ -292,7 +291,10 @@ def _read_head(lines: list[str], head: _Head, zone: tzinfo) -> None:
             _keyed(match["key"].casefold(), match["value"].strip(), head, dates)
             continue
         if are_people:
-            head.people += people(line.strip(" -•*\t"))
+            found = people(line.strip(" -•*\t"))
+            head.people += [
+                one for one in found if not one.name.endswith("s Presentation")
+            ]  # Google Meet lists screens too
             continue
         meet = _MEET_TITLE.fullmatch(line)
         if meet is not None:

@@ -163,10 +163,10 @@ def grouped(parts: Iterable[Part]) -> list[list[Part]]:
 def one_call(parts: Sequence[Part]) -> Transcript:
     """The call that parts are of: the words of the first, richest one, and of all else the best that any part knows."""
     found = [part.transcript for part in parts]
-    words = found[0]
+    words = _with_names(found)
     people: dict[str, Speaker] = {}
     nameless: dict[str, Speaker] = {}
-    for one in (speaker for transcript in found for speaker in transcript.speakers):
+    for one in (speaker for transcript in (words, *found[1:]) for speaker in transcript.speakers):
         if not one.name:
             nameless.setdefault(one.email, one)
             continue
@@ -191,6 +191,17 @@ def one_call(parts: Sequence[Part]) -> Transcript:
         owner_email=_first(one.owner_email for one in described),
         files=tuple(dict.fromkeys(f"{part.source}/{part.file}" for part in parts)),
     )
+
+
+def _with_names(found: Sequence[Transcript]) -> Transcript:
+    """The words, with the names that another export has for the vendor's numbers of people."""
+    names = {f"Speaker {one.alias}": one.name for transcript in found for one in transcript.speakers if one.alias}
+    words = found[0]
+    if not any(turn.speaker in names for turn in words.turns):
+        return words
+    turns = tuple(replace(turn, speaker=names.get(turn.speaker, turn.speaker)) for turn in words.turns)
+    people = tuple(one for one in words.speakers if one.name not in names)
+    return replace(words, turns=turns, speakers=speakers_of(turns, people))
 
 
 def key_of(parts: Sequence[Part]) -> str:

@@ -159,8 +159,9 @@ def _gong(call: Json, path: str, reading: Reading, zone: tzinfo) -> Transcript |
     people: list[Speaker] = []
     sides = {"internal": "ours", "external": "theirs"}
     for party in (mapping(one) for one in listed(call.get("parties"))):
-        name = clean_name(text_of(party, "name"))
+        speaker_id = text_of(party, "speakerId")
         email = text_of(party, "emailAddress", "email").casefold()
+        name = name_and_company(text_of(party, "name"))[0] or (email.partition("@")[0] if speaker_id else "")
         if not name and not email:
             continue
         people.append(
@@ -170,10 +171,11 @@ def _gong(call: Json, path: str, reading: Reading, zone: tzinfo) -> Transcript |
                 side=cast("Any", sides.get(text_of(party, "affiliation").casefold())),
                 crm_id=_gong_record(party),
                 spoke=False,
+                alias=speaker_id,
             )
         )
-        if speaker_id := text_of(party, "speakerId"):
-            names[speaker_id] = name or email.partition("@")[0]
+        if speaker_id:
+            names[speaker_id] = people[-1].name
     cues: list[Cue] = []
     for number, part in enumerate(listed(call.get("transcript"))):
         place = f"{path}.transcript[{number}]"
@@ -215,7 +217,7 @@ def _gong(call: Json, path: str, reading: Reading, zone: tzinfo) -> Transcript |
             format="gong",
         ),
         cues,
-        [one if one.name else replace(one, name=one.email.partition("@")[0] if one.email else "") for one in people],
+        people,
     )
 
 

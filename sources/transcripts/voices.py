@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
-from sources.transcripts.model import Speaker, clean_company, clean_name, same_name
+from sources.transcripts.model import Speaker, clean_company, clean_name
 
 _MOST_WORDS = 6
 _PREFIX = re.compile(r"\s*(?:>>+\s*)?(?P<name>[^:\n]{1,120}?)\s*:(?:\s+|$)(?P<text>.*)", re.DOTALL)
@@ -57,12 +57,11 @@ def _is_name_word(word: str, *, first: bool) -> bool:
     )
 
 
-def names_among(lines: Sequence[str], known: Collection[str] = ()) -> tuple[frozenset[str], float]:
+def names_among(lines: Sequence[str]) -> tuple[frozenset[str], float]:
     """Which prefixes of lines are names.
 
     Args:
         lines: One text per cue or paragraph.
-        known: Names of people who were there; one of them before a colon is always a speaker.
 
     Returns:
         The prefixes that are names, as written; and the share of lines that carry one.
@@ -75,14 +74,9 @@ def names_among(lines: Sequence[str], known: Collection[str] = ()) -> tuple[froz
             split = split_prefix(line)
             if split is not None:
                 found[split[0]] += 1
-    there = {same_name(one) for one in known if one}
     share = sum(found.values()) / spoken if spoken else 0.0
     sure = {
-        name
-        for name, count in found.items()
-        if same_name(name_and_company(name)[0]) in there
-        or (share >= 0.2 and (count > 1 or len(name.split()) > 1))
-        or share >= 0.9
+        name for name, count in found.items() if share >= 0.9 or (share >= 0.2 and (count > 1 or len(name.split()) > 1))
     }
     total = sum(found[name] for name in sure)
     return frozenset(sure), (total / spoken if spoken else 0.0)
@@ -93,7 +87,7 @@ def name_and_company(text: str) -> tuple[str, str]:
     """`Dana Reyes (Acme Freight)` taken apart; the company is empty where there is none."""
     match = re.fullmatch(r"\s*(?P<name>[^()]*?)\s*\((?P<company>[^()]*)\)\s*", text)
     if match is None or not match["name"]:
-        return clean_name(text), ""
+        return _first_name_first(clean_name(text)), ""
     company = clean_company(match["company"])
     # What meeting tools put there is about the connection, not the firm.
     if company.casefold() in (
@@ -107,8 +101,30 @@ def name_and_company(text: str) -> tuple[str, str]:
         "organizer",
         "you",
     ):
-        return clean_name(match["name"]), ""
-    return clean_name(match["name"]), company
+        return _first_name_first(clean_name(match["name"])), ""
+    return _first_name_first(clean_name(match["name"])), company
+
+
+def _first_name_first(name: str) -> str:
+    """`Reyes, Dana`, as company directories write it, turned round."""
+    last, comma, first = (part.strip() for part in name.partition(","))
+    if not comma or not first or "," in first or len(name.split()) > _MOST_WORDS:
+        return name
+    is_suffix = first.casefold().strip(".") in (
+        "jr",
+        "sr",
+        "ii",
+        "iii",
+        "phd",
+        "md",
+        "mba",
+        "esq",
+        "inc",
+        "ltd",
+        "gmbh",
+        "llc",
+    )
+    return name if is_suffix else f"{first} {last}"
 
 
 def person(text: str) -> Speaker | None:
