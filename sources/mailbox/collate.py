@@ -190,7 +190,7 @@ class Copies:
         )
 
     def locations(self) -> Iterator[Any]:
-        """Where every copy lies, drafts too, as Arrow pages of `locations`."""
+        """Where every copy lies, those left out too, as Arrow pages of `locations`."""
         yield from self._pages(
             "select container, position, identified.key as message_key, source, folder, copies.is_sent, "
             "'false' as is_gone, null::varchar as gone_at from copies join identified using (seq)"
@@ -212,7 +212,7 @@ _SMALL: Final = """
         seq, key, other_key, date_source,
         coalesce(internet_message_id, '') as message_id, coalesce(from_email, '') as from_email,
         coalesce(normal_subject, '') as normal_subject, try_cast(occurred_at as timestamptz) as occurred_at,
-        is_sent = 'true' as is_sent, is_draft = 'true' as is_draft
+        is_sent = 'true' as is_sent, is_left_out = 'true' as is_left_out
     from copies
 """
 # Two mails under one Message-ID: they were written more than a day apart, or neither sender nor subject agree. Copies
@@ -224,12 +224,12 @@ _IDENTITY: Final = """
         union all
         select key, from_email, normal_subject, occurred_at, date_source
         from small
-        where not is_draft and key not in (select key from known)
+        where not is_left_out and key not in (select key from known)
         qualify row_number() over (partition by key order by is_sent desc, seq) = 1
     )
     select
         small.seq,
-        small.is_draft,
+        small.is_left_out,
         small.is_sent,
         coalesce(
             small.message_id <> '' and (
@@ -251,7 +251,7 @@ _WINNERS: Final = """
     select identified.seq, identified.key, identified.is_other, known.thread_id
     from identified
     left join known using (key)
-    where not identified.is_draft
+    where not identified.is_left_out
     and ($full or known.key is null or (identified.is_sent and not known.is_sent))
     qualify row_number() over (partition by identified.key order by identified.is_sent desc, identified.seq) = 1
 """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, time
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from nightdesk.errors import NightdeskError
 from sources.kit.report import LoadReport
@@ -17,9 +17,9 @@ from sources.mailbox.tables import DATASET, LOCATIONS, TABLES
 
 if TYPE_CHECKING:
     from nightdesk.erasure.tombstones import Tombstones
+    from sources.mailbox.rows import Row
 
 _MOST_PROBLEMS: Final = 200  # of one file or folder that are said one by one
-Connect = Callable[[MailboxSettings], Any]
 
 
 def load(
@@ -60,7 +60,7 @@ def load(
         raise NightdeskError(
             f"Two mailboxes are named {doubles[0]}", where="mailboxes", todo="Give each mailbox a name of its own."
         )
-    say = on_progress or (lambda _: None)
+    say = on_progress or _quiet
     with loading(
         DATASET, TABLES, raw_path, pipelines_dir, tombstones=tombstones, on_learned=on_learned, clock=clock
     ) as run:
@@ -83,12 +83,18 @@ def load(
         with Copies(pipelines_dir / DATASET / "scratch", run.previous, full=full) as copies:
             count = 0
             for one in settings:
-                for rows, said in read_all(_since(one, _items(one, ledger)), ledger.now, one.workers):
-                    copies.add(_recent(one, rows))
-                    for file, place, what in said:
-                        problems.add(file, place, what, "")
-                    count += len(rows)
-                    say(f"{one.name}: {count} messages read")
+                try:
+                    for rows, said in read_all(_items(one, ledger), ledger.now, one.workers):
+                        copies.add(_recent(one, rows))
+                        for file, place, what in said:
+                            problems.add(file, place, what, "")
+                        count += len(rows)
+                        say(f"{one.name}: {count} messages read")
+                except NightdeskError as error:
+                    # The other mailboxes are none the worse for it; alone, it is an error.
+                    if len(settings) == 1:
+                        raise
+                    problems.add(f"mailbox {one.name}", error.where or "", error.what, error.todo or "")
             copies.settle()
             for page in copies.messages():
                 run.add_arrow("messages", page)
@@ -126,22 +132,18 @@ def _items(settings: MailboxSettings, ledger: Ledger) -> Iterator[Item]:
     return read_maildir(settings, ledger) if settings.kind == "maildir" else read_eml(settings, ledger)
 
 
-def _since(settings: MailboxSettings, items: Iterator[Item]) -> Iterator[Item]:
-    """Leaves out what arrived long before the start date by the store's own clock."""
-    if settings.since is None:
-        yield from items
-        return
-    start = datetime.combine(settings.since, time(), UTC)
-    yield from (one for one in items if settings.kind != "imap" or one.internal is None or one.internal >= start)
-
-
-def _recent(settings: MailboxSettings, rows: Sequence[tuple[str | None, ...]]) -> list[tuple[str | None, ...]]:
+def _recent(settings: MailboxSettings, rows: Sequence[Row]) -> list[Row]:
+    """Marks what is older than the mailbox's start: its place is kept, lest it is read again, its text is not."""
     if settings.since is None:
         return list(rows)
     from sources.mailbox.rows import COLUMNS
 
-    column, start = COLUMNS.index("occurred_at"), settings.since.isoformat()
-    return [row for row in rows if row[column] is None or str(row[column]) >= start]
+    start = settings.since.isoformat()
+    written, left_out = COLUMNS.index("occurred_at"), COLUMNS.index("is_left_out")
+    return [
+        row if row[written] is None or str(row[written]) >= start else (*row[:left_out], "true", *row[left_out + 1 :])
+        for row in rows
+    ]
 
 
 def _note_gone(run: Run, ledger: Ledger) -> None:
@@ -172,6 +174,10 @@ def _note_gone(run: Run, ledger: Ledger) -> None:
             )
     if ledger.replaced:
         run.replace("locations", "container", ledger.replaced)
+
+
+def _quiet(_: str) -> None:
+    pass
 
 
 class _Problems:

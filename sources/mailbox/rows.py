@@ -29,7 +29,7 @@ EXTRA: Final = (
     "container",
     "position",
     "folder",
-    "is_draft",
+    "is_left_out",
     "other_key",
     "participants_json",
     "is_reply",
@@ -109,7 +109,7 @@ def _row(message: Message, item: Item) -> Row:
         "container": place.container,
         "position": item.position,
         "folder": place.folder,
-        "is_draft": "true" if message.is_draft else "false",
+        "is_left_out": "true" if message.is_draft or item.is_draft else "false",
         "other_key": content_key(
             "other", message.message_id, message.from_email, message.normal_subject, message.body[:2_000]
         ),

@@ -26,6 +26,7 @@ class Item:
         attachments: As the server lists them, when they were not fetched.
         cut: Why `raw` is not everything; empty when it is.
         said_at: File and place for the list of problems.
+        is_draft: The store says that it was never sent.
     """
 
     place: Place
@@ -36,6 +37,7 @@ class Item:
     size: int | None = None
     attachments: tuple[Attachment, ...] | None = None
     cut: str = ""
+    is_draft: bool = False
 
 
 @dataclass
