@@ -77,12 +77,19 @@ class Settlement:
             typed = [column for column in table.columns if column.kind not in ("text", "json")]
             if not typed:
                 continue
+            odd = {
+                column.name: f"{cast_sql(column)} is null and nullif(trim(\"{column.name}\"), '') is not null"
+                for column in typed
+            }
+            # One pass says that all is well; only when it is not, a pass a column tells where.
+            if not self.count(f"select count(*) from spool_{name} where {' or '.join(odd.values())}"):
+                continue
             owner = "object_id" if "object_id" in table.key else table.key[-1]
             misfits = " union all ".join(
                 f"""(select '{column.name}' as property, {owner} as id,
                     "{column.name}" as found
                 from spool_{name}
-                where {cast_sql(column)} is null and nullif(trim("{column.name}"), '') is not null
+                where {odd[column.name]}
                 limit 5)"""
                 for column in typed
             )
