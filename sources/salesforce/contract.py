@@ -32,7 +32,7 @@ class Definitions:
     Attributes:
         kind: The object.
         fields: Column -> API name, of the columns that can be filled.
-        namespaced: API names of the fields Nightdesk itself writes.
+        namespaced: API name -> type of the fields Nightdesk itself writes.
         kept: Columns whose field is gone; their loaded values stay.
         refill: Whether a column can be filled that could not before, so that every record must be read anew.
         rows: For table `property_definitions`.
@@ -43,7 +43,7 @@ class Definitions:
 
     kind: ObjectType
     fields: Mapping[str, str]
-    namespaced: tuple[str, ...]
+    namespaced: Mapping[str, str]
     kept: tuple[str, ...]
     refill: bool
     rows: tuple[Row, ...]
@@ -107,7 +107,11 @@ def check(
     )
     present = {columns[place] for place in found.present}
     kept = {columns[place] for place in found.kept}
-    ours = tuple(sorted(name for name in entries if name.startswith(settings.namespace) and _readable(entries[name])))
+    ours = {
+        name: str(entries[name].get("type", ""))
+        for name in sorted(entries)
+        if name.startswith(settings.namespace) and _readable(entries[name])
+    }
     loaded = [entries[name] for name in entries if name in present]
     return Definitions(
         kind=kind,

@@ -309,8 +309,8 @@ class Extraction:
             return False
         self._note(_deleted(kind), max(since, found.covered) if found.covered else since)
         ids = set(found.times) - taken.deleted
-        ids -= self._previous.among("deletions", "object_id", ids)
-        ids -= self._previous.among("merges", "merged_id", ids)
+        ids -= self._previous.among("deletions", "object_id", sorted(ids))
+        ids -= self._previous.among("merges", "merged_id", sorted(ids))
         if not ids:
             return True
         again = Taken()
@@ -318,7 +318,7 @@ class Extraction:
             again.listed = [*(again.listed or []), rows.column("Id").combine_chunks()]
             self._intake.page(definitions, rows, again)
         shown = {str(one) for part in again.listed or [] for one in part.to_pylist()}
-        purged = self._previous.among(kind.table.name, "id", ids - shown)
+        purged = self._previous.among(kind.table.name, "id", sorted(ids - shown))
         self._intake.deletions(kind, {one: found.times[one] for one in sorted(purged)})
         self._intake.forget(kind, purged)
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
@@ -103,50 +103,56 @@ class Intake:
 
     def _fates(self, kind: ObjectType, rows: Any, taken: Taken) -> Any:
         """Notes what became of records; gives back those that belong into their table."""
+        if not kind.stamp:
+            return rows
+        pa: Any = import_module("pyarrow")  # ships no types
         pc: Any = import_module("pyarrow.compute")
-        ids = column(rows, "Id")
-        gone = [value == "true" for value in column(rows, "IsDeleted")]
-        masters = column(rows, "MasterRecordId")
-        stamps = column(rows, kind.stamp) if kind.stamp else [None] * len(ids)
-        merged = {
-            str(one): str(master) for one, master, is_gone in zip(ids, masters, gone, strict=True) if is_gone and master
-        }
-        deleted = {
-            str(one): stamp
-            for one, stamp, is_gone in zip(ids, stamps, gone, strict=True)
-            if is_gone and str(one) not in merged
-        }
+        is_gone = pc.fill_null(pc.equal(rows.column("IsDeleted"), "true"), False)
+        if self._previous.has("deletions"):
+            alive = rows.column("Id").filter(pc.invert(is_gone))
+            self._run.replace("deletions", "object_id", self._previous.among("deletions", "object_id", alive))
+        if kind.can_merge and self._previous.has("merges"):
+            alive = rows.column("Id").filter(pc.invert(is_gone))
+            back = self._previous.among("merges", "merged_id", alive, "reason = 'merged'")
+            self._run.replace("merges", "merged_id", back)
+            self._merges.drop(kind.name, back)
+        self._conversions(kind, rows)
+        if not pc.any(is_gone).as_py():
+            return rows
+        gone = rows.filter(is_gone)
+        merged: dict[str, str] = {}
+        deleted: dict[str, str | None] = {}
+        for one, master, stamp in zip(
+            column(gone, "Id"), column(gone, "MasterRecordId"), column(gone, kind.stamp), strict=True
+        ):
+            if master:
+                merged[str(one)] = master
+            else:
+                deleted[str(one)] = stamp
         taken.deleted |= {*merged, *deleted}
         for one, master in merged.items():
             self._merges.add(Merge(kind.name, one, kind.name, master, "merged"))
         self.forget(kind, merged)
         self._run.replace("deletions", "object_id", merged)
         self.deletions(kind, deleted)
-        if kind.stamp and self._previous.has("deletions"):
-            alive = [str(one) for one, is_gone in zip(ids, gone, strict=True) if not is_gone]
-            self._run.replace("deletions", "object_id", self._previous.among("deletions", "object_id", alive))
-        if kind.can_merge and self._previous.has("merges"):
-            alive = [str(one) for one, is_gone in zip(ids, gone, strict=True) if not is_gone]
-            back = self._previous.among("merges", "merged_id", alive, "reason = 'merged'")
-            self._run.replace("merges", "merged_id", back)
-            self._merges.drop(kind.name, back)
-        self._conversions(kind, rows, ids)
         if not merged:
             return rows
-        pa: Any = import_module("pyarrow")
         return rows.filter(pc.invert(pc.is_in(rows.column("Id"), value_set=pa.array(sorted(merged), pa.string()))))
 
-    def _conversions(self, kind: ObjectType, rows: Any, ids: Iterable[str | None]) -> None:
+    def _conversions(self, kind: ObjectType, rows: Any) -> None:
         if "ConvertedContactId" not in rows.column_names:
             return
-        converted = column(rows, "IsConverted")
-        for one, is_converted, contact in zip(ids, converted, column(rows, "ConvertedContactId"), strict=True):
-            if is_converted == "true" and contact:
-                self._merges.add(Merge(kind.name, str(one), "Contact", contact, "converted"))
+        pc: Any = import_module("pyarrow.compute")
+        went = pc.and_(pc.equal(rows.column("IsConverted"), "true"), pc.is_valid(rows.column("ConvertedContactId")))
+        converted = rows.filter(went)
+        for one, contact in zip(column(converted, "Id"), column(converted, "ConvertedContactId"), strict=True):
+            self._merges.add(Merge(kind.name, str(one), "Contact", str(contact), "converted"))
 
     def deletions(self, kind: ObjectType, times: Mapping[str, str | None]) -> None:
         """Notes deleted records; the time that was noted first stays."""
-        known = self._previous.among("deletions", "object_id", times)
+        if not times:
+            return
+        known = self._previous.among("deletions", "object_id", list(times))
         self._run.add("deletions", [(kind.name, one, when) for one, when in times.items() if one not in known])
 
     def forget(self, kind: ObjectType, ids: Collection[str]) -> None:
@@ -169,8 +175,8 @@ class Intake:
             return nobody
         blanks = self._previous.has("namespaced_values")
         parts: list[Any] = []
-        for name in names:
-            values = pc.fill_null(rows.column(name), "")
+        for name, field_type in names.items():
+            values = _one_spelling(pc.fill_null(rows.column(name), ""), field_type)
             count = rows.num_rows
             part = pa.table(
                 {
@@ -204,6 +210,16 @@ class Intake:
         if kept or written.num_rows or (definitions.namespaced and self._previous.has("namespaced_values")):
             return self._previous.settled(kind, page, kept, written)
         return page
+
+
+def _one_spelling(values: Any, field_type: str) -> Any:
+    """Values as they are spelled in whichever way they came: files say `5.0` and `...Z`, answers `5` and `...+0000`."""
+    pc: Any = import_module("pyarrow.compute")
+    if field_type == "datetime":
+        return pc.replace_substring_regex(values, "Z$", "+0000")
+    if field_type in ("double", "currency", "percent", "int", "long"):
+        return pc.replace_substring_regex(values, r"\.0+$|(\.\d*[1-9])0+$", r"\1")
+    return values
 
 
 def _newest(rows: Any, stamp: str) -> datetime:

@@ -126,12 +126,21 @@ class Previous:
         )
         return [(str(a), str(b), str(c), str(d), str(e)) for a, b, c, d, e in rows]
 
-    def among(self, table: str, column: str, ids: Collection[str], where: str = "true") -> set[str]:
-        """Those of these ids that stand in a column of a table."""
-        if not ids or not self.has(table):
+    def among(self, table: str, column: str, ids: Any, where: str = "true") -> set[str]:
+        """Those of these ids (a list, or an Arrow array of text) that stand in a column of a table."""
+        if not len(ids) or not self.has(table):
             return set()
-        chosen = ", ".join(literal(one) for one in sorted(ids))
-        rows = self.all(f'select distinct "{column}" from {DATASET}.{table} where "{column}" in ({chosen}) and {where}')
+        pa: Any = import_module("pyarrow")  # ships no types
+        page = pa.table({"one": pa.array(ids, pa.string()) if isinstance(ids, list) else ids})
+        with self._lock:
+            self._connection.register("asked", page)
+            try:
+                rows = self._connection.execute(
+                    f'select distinct "{column}" from {DATASET}.{table} '
+                    f'where "{column}" in (select one from asked) and {where}'
+                ).fetchall()
+            finally:
+                self._connection.unregister("asked")
         return {str(row[0]) for row in rows}
 
     def ids(self, table: str) -> Iterator[list[str]]:
