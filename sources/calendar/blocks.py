@@ -83,6 +83,7 @@ def plain(path: Path, scratch: Path) -> Path:
     Raises:
         OSError: The file cannot be read, or is not gzip although its name says so.
         EOFError: The gzip file ends early.
+        zlib.error: What is packed is damaged.
     """
     with path.open("rb") as stream:
         head = stream.read(65_536)

@@ -80,13 +80,16 @@ class Event:
         return self.component["DTSTART"].dt
 
 
-def parse(lines: list[tuple[int, str]], line: int, wrong: Callable[[int, str], None]) -> Any:
+def parse(
+    lines: list[tuple[int, str]], line: int, wrong: Callable[[int, str], None], stated: list[tuple[int, str]]
+) -> Any:
     """Parses an event's logical lines.
 
     Args:
         lines: (line number, text) pairs, without BEGIN and END.
         line: Line of its BEGIN.
         wrong: Told of each property that could not be read and was left out.
+        stated: The lines as the file has them, for messages.
 
     Raises:
         Unreadable: It has no start, or one that is not a time, or a rule that cannot be read.
@@ -97,7 +100,7 @@ def parse(lines: list[tuple[int, str]], line: int, wrong: Callable[[int, str], N
     except Exception as error:  # third-party parsers fail in many ways on text from anywhere
         raise Unreadable(line, f"the event cannot be read ({reason(error)})") from None
     for name, message in component.errors:
-        place, shown = _place(lines, name, str(message), line)
+        place, shown = _place(stated, name, str(message), line)
         if name in _NEEDED:
             raise Unreadable(place, f"`{shown}` cannot be read, so the event is left out")
         wrong(place, f"`{shown}` cannot be read and was left out")

@@ -92,12 +92,22 @@ def load(
                 path = fetched(one, pipelines_dir / DATASET / "feeds", run, transport)
             if path is not None:
                 scratch = pipelines_dir / DATASET / "scratch"
-                _Calendar(run, one, path, as_of, known_zone(default_time_zone) or "UTC", scratch, on_progress).load()
+                CalendarLoad(run, one, path, as_of, known_zone(default_time_zone) or "UTC", scratch, on_progress).load()
         return run.finish()
 
 
-class _Calendar:
-    """The load of one calendar."""
+class CalendarLoad:
+    """The load of one calendar.
+
+    Args:
+        run: Takes rows and problems, and knows what is loaded.
+        settings: The calendar.
+        path: Its file or folder.
+        as_of: The night's day.
+        default_zone: IANA name for floating times of which nothing else says where they are meant.
+        scratch: Folder for plain copies of packed files.
+        on_progress: Called with the calendar's name and the events read so far.
+    """
 
     def __init__(
         self,
@@ -160,7 +170,7 @@ class _Calendar:
                     self._settings.name,
                     self._title or None,
                     self._owner,
-                    self._settings.time_zone or self._zone,
+                    self._zone or self._settings.time_zone,
                     _place(self._settings),
                     reading,
                     self._as_of.isoformat(),

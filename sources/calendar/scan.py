@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -119,7 +120,7 @@ def scan(
                         problem(piece.line, what, "Its times are read in the calendar's own zone.")
                 else:
                     _broken(found, piece)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         first = (str(error) or type(error).__name__).splitlines()[0][:160]
         found.is_whole = False
         problem(None, f"the file cannot be read ({first})", "Check the file and its rights; what is loaded stays.")
@@ -189,7 +190,7 @@ class Reader:
 
         stamp = next((text.partition(":")[2].strip() for _, text in lines if text[:7].upper() == "DTSTAMP"), "")
         ready, zone = normalised(lines, file.zones, zone_of, horizon.last, wrong)
-        parsed = parse(ready, component.line, wrong)
+        parsed = parse(ready, component.line, wrong, lines)
         return Event(parsed, file.name, file.order, component.line, file.method, zone, stamp)
 
 
