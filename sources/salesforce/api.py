@@ -184,16 +184,18 @@ class SalesforceApi:
             if attempt:
                 self.client.wait(self._settings.backoff_seconds)
             try:
-                with self._job(select) as job:
-                    yield from self._results(job, select)
+                with self._job(select) as (job, processed):
+                    seen = yield from self._results(job, select)
+                if processed is not None and seen != processed:
+                    raise Again(f"a bulk job found {processed:,} rows and gave {seen:,}")
                 return
             except Again as error:
                 why = error.why
         raise down(why, self._settings.max_attempts, f"bulk query of {select.object_type}")
 
     @contextmanager
-    def _job(self, select: Select) -> Generator[str]:
-        """A finished job, deleted afterwards: its results would lie in the org for a week."""
+    def _job(self, select: Select) -> Generator[tuple[str, int | None]]:
+        """A finished job and how many rows it found. Deleted afterwards: its results would lie there for a week."""
         order = {"operation": "queryAll", "query": select.soql(ordered=False), "contentType": "CSV", "lineEnding": "LF"}
         try:
             job = str(_object(self.client.post("jobs/query", order).body)["id"])
@@ -202,8 +204,7 @@ class SalesforceApi:
                 raise NotInBulk from error
             raise
         try:
-            self._await(job, select)
-            yield job
+            yield job, self._await(job, select)
         finally:
             if not self.client.stopped.is_set():
                 self._forget(job)
@@ -212,13 +213,14 @@ class SalesforceApi:
         with suppress(Refused, NightdeskError):  # the org drops it by itself after a week; what was read is whole
             self.client.delete(f"jobs/query/{job}")
 
-    def _await(self, job: str, select: Select) -> None:
+    def _await(self, job: str, select: Select) -> int | None:
         waited, pause = 0.0, _FIRST_POLL
         while True:
             state = _object(self.client.get(f"jobs/query/{job}").body)
             name = str(state.get("state", ""))
             if name == "JobComplete":
-                return
+                processed = state.get("numberRecordsProcessed")
+                return None if processed is None else int(processed)
             where = f"bulk job {job} ({select.object_type})"
             if name in ("Failed", "Aborted"):
                 said = str(state.get("errorMessage") or "no reason given")
@@ -239,21 +241,21 @@ class SalesforceApi:
             waited += pause
             pause = min(pause * 2, self._settings.poll_seconds)
 
-    def _results(self, job: str, select: Select) -> Iterator[Any]:
+    def _results(self, job: str, select: Select) -> Generator[Any, None, int]:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{select.object_type}-{job}.csv"
-        locator = ""
+        locator, total = "", 0
         try:
             while True:
-                following = yield from self._result(job, locator, path)
-                if not following:
-                    return
-                locator = following
+                locator, seen = yield from self._result(job, locator, path)
+                total += seen
+                if not locator:
+                    return total
         finally:
             path.unlink(missing_ok=True)
 
-    def _result(self, job: str, locator: str, path: Path) -> Generator[Any, None, str]:
-        """One page of results, read again when it holds fewer rows than announced; returns the next one's locator."""
+    def _result(self, job: str, locator: str, path: Path) -> Generator[Any, None, tuple[str, int]]:
+        """One page of results, read again when it is only half there; returns the next one's locator and its rows."""
         params = {"maxRecords": str(self._settings.bulk_page_rows)} | ({"locator": locator} if locator else {})
         why = ""
         for attempt in range(self._settings.max_attempts):
@@ -267,6 +269,9 @@ class SalesforceApi:
                 raise
             announced = headers.get("sforce-numberofrecords", "")
             seen = 0
+            if not pages.is_ended(path):
+                why = "a page of a bulk job's results ends within a line"
+                continue
             try:
                 for table in pages.of_csv(path):
                     seen += table.num_rows
@@ -278,7 +283,7 @@ class SalesforceApi:
                 why = f"a page of a bulk job's results announced {int(announced):,} rows and gave {seen:,}"
                 continue
             following = headers.get("sforce-locator", "")
-            return "" if following == "null" else following
+            return "" if following == "null" else following, seen
         raise Again(why)
 
     # -- what was deleted ----------------------------------------------------------------------------------------------

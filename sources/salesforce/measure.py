@@ -1,7 +1,7 @@
 """How many rows a second a load takes in, against an org that answers at once: what is measured is the loader.
 
-Salesforce lets 100,000 requests a day through for a large org; with 2,000 rows in each that is about 2,300 rows a second
-around the clock. A loader should never be what is slow, so it has to keep up with eight times as much.
+Salesforce lets 100,000 requests a day through for a large org; with 2,000 rows in each that is about 2,300 rows a
+second around the clock. A loader should never be what is slow, so it has to keep up with eight times as much.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import SecretStr
 
 from sources.salesforce.run import load
 from sources.salesforce.settings import SalesforceSourceSettings
@@ -66,7 +68,7 @@ def measure(folder: Path, rows: int = 40_000, body: int = 1_000) -> tuple[Measur
     found: list[Measured] = []
     for way, threshold in (("query", rows + 1), ("bulk", 1)):
         settings = SalesforceSourceSettings(
-            base_url="http://org.test", token="t", bulk_threshold=threshold, bulk_page_rows=_BULK_PAGE, in_flight=2
+            base_url="http://org.test", token=SecretStr("t"), bulk_threshold=threshold, bulk_page_rows=_BULK_PAGE, in_flight=2
         )  # fmt: skip
         place = folder / way
         started = time.perf_counter()

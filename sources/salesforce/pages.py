@@ -69,6 +69,16 @@ def header(path: Path) -> list[str]:
         return next(csv.reader(file), list[str]())
 
 
+def is_ended(path: Path) -> bool:
+    """Whether a file is empty or its last line is a whole one."""
+    size = path.stat().st_size
+    if not size:
+        return True
+    with path.open("rb") as file:
+        file.seek(size - 1)
+        return file.read(1) == b"\n"
+
+
 def column(page: Any, name: str) -> list[str | None]:
     """A column's values, or nothing but None where the page has no such column."""
     return page.column(name).to_pylist() if name in page.column_names else [None] * page.num_rows
