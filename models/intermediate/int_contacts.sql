@@ -13,6 +13,16 @@ merged as (
 
 ),
 
+lifecycle_stages as (
+
+    select
+        record_id,
+        lifecycle_stage
+    from {{ ref('int_lifecycle_stages') }}
+    where object_type = 'contacts'
+
+),
+
 deletions as (
 
     select record_id from {{ ref('int_source_deletions') }}
@@ -72,7 +82,8 @@ final as (
         contacts.country,
         contacts.city,
         contacts.language,
-        contacts.lifecycle_stage,
+        lifecycle_stages.lifecycle_stage,
+        contacts.lifecycle_stage as source_lifecycle_stage,
         contacts.lead_status,
 
         -- numerics
@@ -92,6 +103,8 @@ final as (
         contacts.created_at,
         contacts.updated_at
     from contacts
+    left join lifecycle_stages
+        on contacts.contact_id = lifecycle_stages.record_id
     left join contact_accounts
         on contacts.contact_id = contact_accounts.contact_id
     left join freemail_domains

@@ -13,6 +13,16 @@ merged as (
 
 ),
 
+lifecycle_stages as (
+
+    select
+        record_id,
+        lifecycle_stage
+    from {{ ref('int_lifecycle_stages') }}
+    where object_type = 'companies'
+
+),
+
 deletions as (
 
     select record_id from {{ ref('int_source_deletions') }}
@@ -34,7 +44,8 @@ final as (
         companies.country,
         companies.city,
         companies.description,
-        companies.lifecycle_stage,
+        lifecycle_stages.lifecycle_stage,
+        companies.lifecycle_stage as source_lifecycle_stage,
 
         -- numerics
         companies.employee_count,
@@ -44,6 +55,8 @@ final as (
         companies.created_at,
         companies.updated_at
     from companies
+    left join lifecycle_stages
+        on companies.account_id = lifecycle_stages.record_id
     left join merged
         on companies.account_id = merged.merged_record_id
     left join deletions

@@ -32,14 +32,82 @@ lost_renewals as (
 
 ),
 
+kinds as (
+
+    select
+        record_id as account_id,
+        crm,
+        source_object_type
+    from {{ ref('int_lifecycle_stages') }}
+    where object_type = 'companies'
+
+),
+
+history as (
+
+    select
+        record_id as account_id,
+        lower(property_value) as source_value
+    from {{ ref('int_source_property_history') }}
+    where object_type = 'companies' and property = 'lifecyclestage'
+
+),
+
+customer_values as (
+
+    select
+        crm,
+        source_object_type,
+        source_value
+    from {{ ref('stg_policy__lifecycle_values') }}
+    where lifecycle_stage = 'customer'
+
+),
+
+-- Where policy lets deals speak for an account, a won one makes a customer.
+deals_speak as (
+
+    select
+        crm,
+        source_object_type
+    from {{ ref('stg_policy__lifecycle_rules') }}
+    where lifecycle_rule = 'won_deal' and lifecycle_stage = 'customer'
+
+),
+
 former_customers as (
 
-    select distinct record_id as account_id
-    from {{ ref('int_source_property_history') }}
+    select history.account_id
+    from history
+    inner join kinds
+        on history.account_id = kinds.account_id
+    inner join customer_values
+        on
+            kinds.crm = customer_values.crm
+            and kinds.source_object_type = customer_values.source_object_type
+            and history.source_value = customer_values.source_value
+
+    union
+
+    select account_id
+    from history
     where
-        object_type = 'companies'
-        and property = 'lifecyclestage'
-        and property_value = 'customer'
+        source_value = 'customer'
+        and not exists (select 1 from {{ ref('stg_policy__current') }})
+
+    union
+
+    select won.account_id
+    from {{ ref('deals') }} as won
+    inner join lost_renewals
+        on won.account_id = lost_renewals.account_id
+    inner join kinds
+        on won.account_id = kinds.account_id
+    inner join deals_speak
+        on
+            kinds.crm = deals_speak.crm
+            and kinds.source_object_type = deals_speak.source_object_type
+    where won.is_won and won.closed_date < lost_renewals.closed_date
 
 ),
 

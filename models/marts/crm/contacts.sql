@@ -33,6 +33,7 @@ final as (
         contacts.city,
         contacts.language,
         contacts.lifecycle_stage,
+        contacts.source_lifecycle_stage,
         contacts.lead_status,
 
         -- numerics
