@@ -26,6 +26,21 @@ REPLICATED = frozenset({
     "TaskRelation", "EmailMessage", "EmailMessageRelation", "Note", "User",
 })  # fmt: skip
 MERGEABLE = frozenset({"Account", "Contact", "Lead"})
+# What goes into the bin with a record, as real describe answers mark it (cascadeDelete): object -> children by field.
+CASCADES: dict[str, tuple[tuple[str, str], ...]] = {
+    "Account": (("Contact", "AccountId"), ("Opportunity", "AccountId"), ("Task", "WhatId"), ("Event", "WhatId"),
+                ("Note", "ParentId")),
+    "Contact": (("OpportunityContactRole", "ContactId"), ("Task", "WhoId"), ("Event", "WhoId"), ("Note", "ParentId"),
+                ("TaskRelation", "RelationId"), ("EventRelation", "RelationId"),
+                ("EmailMessageRelation", "RelationId")),
+    "Lead": (("Task", "WhoId"), ("Event", "WhoId"), ("Note", "ParentId"), ("TaskRelation", "RelationId"),
+             ("EventRelation", "RelationId"), ("EmailMessageRelation", "RelationId")),
+    "Opportunity": (("OpportunityContactRole", "OpportunityId"), ("OpportunityHistory", "OpportunityId"),
+                    ("Task", "WhatId"), ("Event", "WhatId"), ("Note", "ParentId")),
+    "Task": (("TaskRelation", "TaskId"),),
+    "Event": (("EventRelation", "EventId"),),
+    "EmailMessage": (("EmailMessageRelation", "EmailMessageId"),),
+}  # fmt: skip
 # Fields whose values together are used once.
 UNIQUE_TOGETHER = {
     "PermissionSet": ("Name",),
@@ -154,3 +169,14 @@ def currency_field(codes: tuple[str, ...], corporate: str) -> Field:
     """`CurrencyIsoCode`, which every object with money has once several currencies are on."""
     return Field("CurrencyIsoCode", "Currency ISO Code", "picklist", 3, updateable=True, createable=True,
                  nillable=True, restricted=True, options=codes, default=corporate)  # fmt: skip
+
+
+@cache
+def references_to(object_type: str) -> tuple[tuple[str, str], ...]:
+    """Which standard fields of which objects point to this one; what a merge moves."""
+    return tuple(
+        (name, one.name)
+        for name in OBJECTS
+        for one in standard_fields(name).values()
+        if object_type in one.reference_to and one.name != "MasterRecordId"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from sandbox.salesforce import ids
+from sandbox.salesforce import catalog, ids
 from sandbox.salesforce.call import MAX_CHUNKS, MAX_COLLECTION, MAX_RETRIEVE, Call, Reply
 from sandbox.salesforce.errors import SalesforceError, malformed
 from sandbox.salesforce.rows import find_external, read_values, shown, visible
@@ -126,12 +126,11 @@ def delete(call: Call) -> Reply:
     """Put records into the recycle bin."""
     results: list[dict[str, Any]] = []
     saver = call.saver()
-    prefixes = {"001": "Account", "003": "Contact", "00Q": "Lead", "00T": "Task"}
     with call.store.transaction():
         for record_id in call.query.get("ids", "").split(","):
             try:
                 with saver.alone():
-                    saver.delete(prefixes.get(record_id[:3], "Contact"), record_id)
+                    saver.delete(catalog.OBJECT_OF_PREFIX.get(record_id[:3], "Contact"), record_id)
                 results.append({"id": record_id, "success": True, "errors": []})
             except SalesforceError as error:
                 results.append({"id": record_id, "success": False, "errors": [error.in_collection()]})

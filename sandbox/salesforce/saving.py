@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sandbox.salesforce import catalog, ids
+from sandbox.salesforce import catalog, derived, ids, life
 from sandbox.salesforce.catalog import Field
 from sandbox.salesforce.errors import SalesforceError
 from sandbox.salesforce.store import Row, Store
@@ -84,21 +84,21 @@ class Saver:
     """
 
     def __init__(self, store: Store, org: Org, origin: Origin) -> None:
-        self._store, self._org, self._origin = store, org, origin
+        self.store, self._org, self._origin = store, org, origin
         self._now = store.now()
         self._tracked: dict[str, set[str]] = {}
 
     @contextmanager
     def alone(self) -> Generator[None]:
         """One record: what was done for it is undone when it fails, and the others stay."""
-        self._store.connection.execute("savepoint one_record")
+        self.store.connection.execute("savepoint one_record")
         try:
             yield
         except SalesforceError:
-            self._store.connection.execute("rollback to one_record")
+            self.store.connection.execute("rollback to one_record")
             raise
         finally:
-            self._store.connection.execute("release one_record")
+            self.store.connection.execute("release one_record")
 
     def known(self, object_type: str, names: Iterable[str]) -> dict[str, Field]:
         """The fields with these names, as this user sees them.
@@ -106,7 +106,7 @@ class Saver:
         Raises:
             SalesforceError: One that is not there, or that the user may not see: a mistake in the request as a whole.
         """
-        fields, access = self._store.fields(object_type), self._store.access(self._origin.user, object_type)
+        fields, access = self.store.fields(object_type), self.store.access(self._origin.user, object_type)
         for name in names:
             if name not in fields or not access[name][0]:
                 raise SalesforceError(
@@ -136,54 +136,72 @@ class Saver:
         """Make a record; returns its id."""
         fields = self._may_write(object_type, values, "createable")
         kept = {name: self._spelled(object_type, fields[name], value) for name, value in values.items()}
-        for name, one in self._store.fields(object_type).items():
+        for name, one in self.store.fields(object_type).items():
             if one.default is not None:
                 kept.setdefault(name, one.default)
-        record_id = self._store.insert(object_type, {}, user=self._origin.user)
-        row = self._store.get(object_type, record_id)
+        record_id = self.store.insert(object_type, {}, user=self._origin.user)
+        row = self.store.get(object_type, record_id)
         assert row is not None
         required = [
             name
-            for name, one in self._store.fields(object_type).items()
+            for name, one in self.store.fields(object_type).items()
             if one.createable and not one.nillable and one.type not in ("boolean", "reference") and not kept.get(name)
         ]
         if required:
             raise SalesforceError("REQUIRED_FIELD_MISSING", f"Required fields are missing: {required}", required)
-        if "OwnerId" in self._store.fields(object_type):
+        if "OwnerId" in self.store.fields(object_type):
             kept.setdefault("OwnerId", self._origin.user)
-        self._journal("create", row, None, None, None)
+        self.journal("create", row)
         self._save(row, kept)
+        self.note(row, "created")
         return record_id
 
     def delete(self, object_type: str, record_id: str) -> None:
-        """Put a record into the recycle bin."""
-        row = self._find(object_type, record_id)
-        row.is_deleted, row.modified_at, row.modified_by = True, self._now, self._origin.user
-        self._store.put(row)
-        self._journal("delete", row, None, None, None)
+        """Put a record into the recycle bin, with what hangs on it."""
+        life.delete(self, self._find(object_type, record_id))
+
+    def undelete(self, object_type: str, record_id: str) -> None:
+        """Take a record back out of the recycle bin, with what went in with it.
+
+        Raises:
+            SalesforceError: It is not in the bin, or was merged away.
+        """
+        life.undelete(self, object_type, record_id)
 
     def merge(self, object_type: str, survivor: str, loser: str) -> None:
-        """Merge one record into another, as a person does: the loser is deleted and knows its master."""
-        keeps, goes = self._find(object_type, survivor), self._find(object_type, loser)
-        goes.is_deleted, goes.master_id, goes.modified_at = True, keeps.id, self._now
-        keeps.modified_at, keeps.modified_by = self._now, self._origin.user
-        self._store.put(goes)
-        self._store.put(keeps)
-        self._journal("merge", goes, None, None, keeps.id)
+        """Merge one record into another, as a person does: the loser is deleted and knows its master, and what hung on
+        it hangs on the master."""
+        life.merge(self, self._find(object_type, survivor), self._find(object_type, loser))
 
-    def convert(self, lead_id: str) -> tuple[str, str]:
-        """Convert a lead, as a person does: its account's and its contact's id."""
-        lead = self._find("Lead", lead_id)
-        account = self._store.insert("Account", {"Name": lead.values.get("Company")}, user=self._origin.user)
-        taken = ("FirstName", "LastName", "Email", "Phone", "Title")
-        person = {name: lead.values[name] for name in taken if lead.values.get(name)}
-        contact = self._store.insert("Contact", {**person, "AccountId": account}, user=self._origin.user)
-        lead.values |= {"IsConverted": True, "ConvertedDate": self._now[:10], "ConvertedContactId": contact,
-                        "ConvertedAccountId": account, "Status": "Closed - Converted"}  # fmt: skip
-        lead.modified_at, lead.modified_by = self._now, self._origin.user
-        self._store.put(lead)
-        self._journal("convert", lead, None, None, contact)
-        return account, contact
+    def convert(self, lead_id: str, *, deal: str = "") -> tuple[str, str]:
+        """Convert a lead, as a person does: its account's and its contact's id.
+
+        Args:
+            lead_id: A lead that is not converted yet.
+            deal: The name of an opportunity to make with it.
+        """
+        return life.convert(self, self._find("Lead", lead_id), deal)
+
+    def touch(self, row: Row, values: Mapping[str, Any], action: str = "set") -> None:
+        """Write values with stamps, history and journal, and no check: what the org does by itself."""
+        self._write(row, values, action)
+
+    def note(self, row: Row, name: str, old: Any = None, new: Any = None) -> None:
+        """A row in the field history that is about no field (`created`, `leadConverted`), where one is tracked."""
+        if row.object not in self._tracked:
+            self._tracked[row.object] = self.store.tracked(row.object)
+        if self._tracked[row.object]:
+            self._history(row, name, old, new)
+
+    @property
+    def now(self) -> str:
+        """The second all of this happens in."""
+        return self._now
+
+    @property
+    def user(self) -> str:
+        """Who does it."""
+        return self._origin.user
 
     # The checks -------------------------------------------------------------------------------------------------------
 
@@ -191,7 +209,7 @@ class Saver:
         prefix = catalog.KEY_PREFIXES.get(object_type, "")
         if not ids.is_id(record_id) or not record_id.startswith(prefix):
             raise SalesforceError("MALFORMED_ID", f"{object_type} ID: id value of incorrect type: {record_id}", ["Id"])
-        row = self._store.get(object_type, record_id)
+        row = self.store.get(object_type, record_id)
         if row is None:
             raise SalesforceError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
         if row.is_deleted:
@@ -210,7 +228,7 @@ class Saver:
 
     def _may_write(self, object_type: str, values: Mapping[str, Any], right: str) -> dict[str, Field]:
         fields = self.known(object_type, values)
-        access = self._store.access(self._origin.user, object_type)
+        access = self.store.access(self._origin.user, object_type)
         closed = [name for name, one in fields.items() if not getattr(one, right) or not access[name][1]]
         if closed:
             raise SalesforceError(
@@ -229,10 +247,13 @@ class Saver:
         return spell(kept) if spell and isinstance(kept, str) else kept
 
     def _save(self, row: Row, values: dict[str, Any]) -> None:
+        values |= derived.of(self.store, row, values, self._now)
         self._code(row, values, "before")
         self._rules(row.object, values)
         self._duplicates(row, values)
+        before = dict(row.values)
         self._write(row, values)
+        derived.follow(self.store, row, before, self.user, self._now)
         later: dict[str, Any] = {}
         for one in self._org.triggers:
             if one.object_type == row.object and one.on in values and one.moment == "after":
@@ -258,13 +279,13 @@ class Saver:
     def _duplicates(self, row: Row, values: Mapping[str, Any]) -> None:
         together = catalog.UNIQUE_TOGETHER.get(row.object, ())
         if together and all(name in values for name in together):
-            for one in self._store.all(row.object):
+            for one in self.store.all(row.object):
                 if one.id != row.id and all(one.values.get(name) == values[name] for name in together):
                     raise SalesforceError("DUPLICATE_VALUE", f"duplicate value found on record with id: {one.id}")
         compared = self._org.duplicate_fields.get(row.object)
-        unique = [name for name, one in self._store.fields(row.object).items() if one.unique and values.get(name)]
+        unique = [name for name, one in self.store.fields(row.object).items() if one.unique and values.get(name)]
         for name in [*unique, *([compared] if compared and values.get(compared) else [])]:
-            twin = next((o for o in self._store.all(row.object)
+            twin = next((o for o in self.store.all(row.object)
                          if o.id != row.id and o.values.get(name) == values[name]), None)  # fmt: skip
             if twin is not None and name in unique:
                 raise SalesforceError(
@@ -277,34 +298,36 @@ class Saver:
 
     # The write --------------------------------------------------------------------------------------------------------
 
-    def _write(self, row: Row, values: Mapping[str, Any]) -> None:
+    def _write(self, row: Row, values: Mapping[str, Any], action: str = "set") -> None:
         if row.object not in self._tracked:
-            self._tracked[row.object] = self._store.tracked(row.object)
+            self._tracked[row.object] = self.store.tracked(row.object)
         for name, value in values.items():
             old = row.values.get(name)
             if value is None:
                 row.values.pop(name, None)
             else:
                 row.values[name] = value
-            self._journal("set", row, name, old, value)
+            self.journal(action, row, name, old, value)
             if name in self._tracked[row.object] and old != value:
                 self._history(row, name, old, value)
         row.modified_at, row.modified_by = self._now, self._origin.user
-        self._store.put(row)
+        self.store.put(row)
         if row.object in ("PermissionSetAssignment", "FieldPermissions"):
-            self._store.forget()
+            self.store.forget()
 
     def _history(self, row: Row, name: str, old: Any, new: Any) -> None:
-        long_text = self._store.fields(row.object)[name].type == "textarea"  # only that it changed is kept of those
+        field = self.store.fields(row.object).get(name)
+        long_text = field is not None and field.type == "textarea"  # only that it changed is kept of those
         texts = [None if long_text or v is None else json.dumps(v, ensure_ascii=False) for v in (old, new)]
-        self._store.connection.execute(
+        self.store.connection.execute(
             "insert into history (object, record_id, field, old, new, user_id, at) values (?, ?, ?, ?, ?, ?, ?)",
             (row.object, row.id, name, *texts, self._origin.user, self._now),
         )
 
-    def _journal(self, action: str, row: Row, name: str | None, old: Any, new: Any) -> None:
+    def journal(self, action: str, row: Row, name: str | None = None, old: Any = None, new: Any = None) -> None:
+        """Remember what was done."""
         texts = [None if v is None else v if isinstance(v, str) else json.dumps(v) for v in (old, new)]
-        self._store.connection.execute(
+        self.store.connection.execute(
             "insert into journal (at, action, object, record_id, field, before, after, user_id, method, path)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (self._now, action, row.object, row.id, name, *texts, self._origin.user, self._origin.method,

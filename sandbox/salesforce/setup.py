@@ -87,6 +87,48 @@ def picklist(store: Store, object_type: str, field: str, values: Sequence[Value]
     store.forget()
 
 
+def rename(store: Store, object_type: str, field: str, old: str, *, label: str, value: str = "") -> None:
+    """Rename a picklist value. With another label alone no record changes; with another value the records that have
+    it get the new one, and so the stamps of now.
+
+    Raises:
+        KeyError: There is no such field or value.
+    """
+    one = store.fields(object_type)[field]
+    if old not in (*one.options, *one.inactive):
+        raise KeyError(old)
+    new = value or old
+    if one.custom:
+        _rename_custom(store, object_type, field, old, new, label)
+    else:
+        labels = {**dict(one.labels), old: label}
+        listed = [(each, True) for each in one.options] + [(each, False) for each in one.inactive]
+        picklist(store, object_type, field, [
+            Value(new if each == old else each, labels.get(each, each), active, each == one.default)
+            for each, active in listed
+        ])  # fmt: skip
+    for name, key in (("OpportunityStage", "Opportunity.StageName"), ("LeadStatus", "Lead.Status")):
+        for row in store.all(name) if key == f"{object_type}.{field}" else ():
+            if row.values["ApiName"] == old:
+                values = row.values | {"ApiName": new, "MasterLabel": label}
+                store.put(replace(row, values=values, modified_at=store.now()))
+    if new != old:
+        condition = "object = ? and json_extract(body, ?) = ?"
+        for row in store.where(condition, [object_type, f"$.{field}", old]):
+            store.put(replace(row, values=row.values | {field: new}, modified_at=store.now()))
+
+
+def _rename_custom(store: Store, object_type: str, field: str, old: str, new: str, label: str) -> None:
+    (text,) = store.connection.execute(
+        "select metadata from custom_fields where object = ? and name = ?", (object_type, field)
+    ).fetchone()
+    metadata = json.loads(text)
+    for one in metadata["valueSet"]["valueSetDefinition"]["value"]:
+        if one["fullName"] == old:
+            one |= {"fullName": new, "label": label}
+    store.put_custom_field(object_type, field, metadata)
+
+
 def with_values(field: Field, rows: Sequence[Sequence[Any]]) -> Field:
     """The field with the values an administrator gave it."""
     return replace(

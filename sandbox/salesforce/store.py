@@ -56,6 +56,8 @@ create index if not exists records_by_stamp on records (object, modified_at, id)
 create table if not exists picklists (
     object text not null, field text not null, definition text not null, primary key (object, field)
 ) without rowid;
+create table if not exists bin (object text not null, id text not null, root text not null, primary key (object, id))
+without rowid;
 create table if not exists purged (
     object text not null, id text not null, deleted_at text not null, purged_at text not null, primary key (object, id)
 ) without rowid;
