@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nightdesk import crms, ledger
+from nightdesk import crms, ledger, logs
 from nightdesk.clock import Clock
 from nightdesk.errors import NightdeskError
 
@@ -96,12 +97,16 @@ def read_answers(project: Project, clock: Clock, crm: str = crms.HUBSPOT) -> dic
 
 
 def make_plan(project: Project, run_id: str, clock: Clock, crm: str = crms.HUBSPOT) -> PlanSummary:
-    """Freeze what a CRM should be told, decided by policy."""
-    from reverse_etl import plan
+    """Freeze what a CRM should be told, decided by policy, and check it before anybody can approve it.
+
+    Raises:
+        NightdeskError: Exit code 4: the plan was stored and refused at the border (`reverse_etl.border`).
+    """
+    from reverse_etl import border, plan
 
     settings = project.settings
     with crms.open_crm(project, crm) as adapter:
-        return plan.make(
+        made = plan.make(
             settings.warehouse,
             settings.ledger,
             adapter,
@@ -110,4 +115,18 @@ def make_plan(project: Project, run_id: str, clock: Clock, crm: str = crms.HUBSP
             as_of=settings.as_of,
             created_by="nightdesk",
             clock=clock,
+            hold=True,
         )
+    report = border.check(
+        settings.ledger,
+        made,
+        project.policy,
+        warehouse=settings.warehouse,
+        raw=settings.raw,
+        docs_dir=settings.data_dir / "data_docs",
+        run_id=run_id,
+        clock=clock,
+    )
+    for warning in report.warnings:
+        logs.log("border warning", border="plan", plan_id=made.plan_id, suite=warning.suite, what=warning.sentence)
+    return replace(made, border=tuple(f"The border warns: {warning.sentence}" for warning in report.warnings))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl import autonomy, guards, plan, schema
+from reverse_etl import autonomy, border, guards, plan, schema
 from reverse_etl.audit import event_hash
 from reverse_etl.store import Clock, first_event, iso, rows, utc
 
@@ -107,9 +107,11 @@ def require_valid(
     """Check that a plan is still what was made, under the same policy, mapping, models and (with an adapter) schema.
 
     Raises:
-        NightdeskError: Exit code 4; nothing of the plan may be approved or written.
+        NightdeskError: Exit code 4; nothing of the plan may be approved or written. So too for a plan that is held or
+            was refused at the border (`border.check`).
     """
     header, row = _sealed(con, plan_id)
+    border.require_passed(con, plan_id)
     count_needed(con, plan_id, policy)
     if utc(row["expires_at"]) <= utc(clock()):
         raise _stale(f"The plan expired at {iso(row['expires_at'])}", plan_id)

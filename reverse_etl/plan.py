@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nightdesk.errors import NightdeskError
-from reverse_etl import audit, decide, guards, schema
+from reverse_etl import audit, border, decide, guards, schema
 from reverse_etl.digest import FIRST_SEAL, OP_COLUMNS, SEAL, SEALED_FIRST, plan_digest, row_hash_sql
 from reverse_etl.freshen import freshen, know_own_writes, require_read, route
 from reverse_etl.staging import stage_sync
@@ -52,6 +52,7 @@ class PlanSummary:
     rolls_back: str | None = None
     left_out: Mapping[str, int] = field(default_factory=dict[str, int])
     is_new: bool = True
+    border: tuple[str, ...] = ()  # what the border said of it, one line each; empty when it passed without a word
 
     @property
     def tripped(self) -> tuple[str, ...]:
@@ -102,6 +103,7 @@ def make(
     *,
     source_rows: int | None = None,
     crm: str = "hubspot",
+    hold: bool = False,
 ) -> PlanSummary:
     """Make and store the plan of a night.
 
@@ -119,6 +121,7 @@ def make(
         clock: Now, in UTC.
         source_rows: Rows of the source for the shrinking guard; counted in the warehouse unless given.
         crm: Which CRM the plan is for, when there is no adapter to say so.
+        hold: Keep a new plan from being approved or applied until `border.check` has let it pass.
 
     Raises:
         NightdeskError: A sync model is missing or breaks its contract, or the CRM cannot take the properties.
@@ -173,6 +176,7 @@ def make(
             clock=clock,
             source_rows=source_rows,
             left_out=left_out,
+            hold=hold,
         )
 
 
@@ -191,6 +195,7 @@ def store_plan(
     source_rows: int | None,
     left_out: Mapping[str, int],
     rolls_back: str | None = None,
+    hold: bool = False,
 ) -> PlanSummary:
     """Seal and store decided operations as one plan (or find the same plan stored already).
 
@@ -204,6 +209,7 @@ def store_plan(
         source_rows: For the shrinking guard.
         left_out: What was not planned, by reason; only shown.
         rolls_back: The run a rollback undoes.
+        hold: See `make`.
     """
     columns = ", ".join(OP_COLUMNS)
     con.execute(
@@ -258,6 +264,8 @@ def store_plan(
                 policy.project_hash,
             ],
         )
+        if hold:
+            border.hold(con, plan_id, digest, run_id, clock)
         audit.append(
             con,
             clock,
@@ -423,6 +431,7 @@ def _summary(
         rolls_back=header["rolls_back_run_id"],
         left_out={reason: number for reason, number in (left_out or {}).items() if number},
         is_new=is_new,
+        border=border.said_of(con, plan_id),
     )
 
 

@@ -47,6 +47,9 @@ OPTIONAL_COLUMNS: dict[str, str] = {"segment": "varchar", "subject_id": "varchar
 # warehouse knows nothing: the plan asks the CRM (`freshen`).
 LOADED = frozenset({"hubspot"})
 
+# The reason of an answer none of whose sentences is left: what it rests on is listed all the same.
+UNSAID = "No sentence of the answer passed the evidence check; what it rests on is cited"
+
 # The three-way compare at planning: what the CRM held at the last load against what we wrote last.
 CONFLICT_CLASS_SQL = """
 case
@@ -221,8 +224,8 @@ with valued as (
         rows.desired_value,
         rows.desired_value as wire_value,
         {CONFLICT_CLASS_SQL} as conflict_class,
-        case when rows.value_error is null then coalesce(rows.reason,
-            '') else 'Cannot be written: ' || rows.value_error end as reason,
+        case when rows.value_error is null then coalesce(nullif(trim(rows.reason), ''), '{UNSAID}')
+            else 'Cannot be written: ' || rows.value_error end as reason,
         rows.confidence,
         coalesce(rows.evidence, '[]') as evidence,
         least(rows.evidence_count, json_array_length(coalesce(rows.evidence, '[]')))::bigint as counted,

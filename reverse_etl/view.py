@@ -145,6 +145,8 @@ def _headline(summary: PlanSummary) -> RenderableType:
     line.append(f"digest {summary.digest}", style="dim")
     for reason, number in summary.left_out.items():
         line.append(f"\n{number:,} left out: {reason}", style="dim")
+    for said in summary.border:
+        line.append(f"\n{plain(said)}", style="yellow")
     return line
 
 
@@ -282,6 +284,7 @@ def summary_json(summary: PlanSummary) -> dict[str, Any]:
         "expires_at": iso(summary.expires_at),
         "rolls_back": summary.rolls_back,
         "left_out": dict(summary.left_out),
+        "border": list(summary.border),
         "exit_code": summary.exit_code,
     }
 

@@ -68,8 +68,9 @@ def framed(connection: duckdb.DuckDBPyConnection, suite: Suite, check: Check, sq
 
 
 def with_table(check: Check) -> str:
-    """The query of a check that brings its own SQL, its table in front and its rows in one order."""
-    return f"select '{check.table}' as \"table\", * from ({check.sql}) order by all"
+    """The query of a check that brings its own SQL, in one order; its table in front unless the query says that."""
+    shown = f"'{check.table}' as \"table\", *" if check.table else "*"
+    return f"select {shown} from ({check.sql}) order by all"
 
 
 def raw_sql(

@@ -50,7 +50,7 @@ class Check(BaseModel):
 
     Attributes:
         frame: A built-in frame, see `sources.borders.frames`; else `sql` is the query.
-        table: The table it is about; empty for a check over many.
+        table: The table it is about; empty for a check over many, whose query then has a column `table`.
         sql: A query over the tables of the border. A column `sample` holds up to five offending ids.
         required: Tables that must hold rows (frame `required`).
         compare_from: Counts below this are not compared (frames `volumes`, `measures`).
