@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from nightdesk.cli import autonomy, erase, night, policy, review, sandbox, write_back
+from nightdesk.cli import autonomy, erase, identity, night, policy, review, sandbox, write_back
 from nightdesk.errors import NightdeskError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ review.register(app)
 erase.register(app)
 policy.register(app)
 autonomy.register(app)
+identity.register(app)
 app.add_typer(sandbox.app, name="sandbox")
 
 

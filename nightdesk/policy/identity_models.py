@@ -116,9 +116,7 @@ class Identity(_Closed):
     @model_validator(mode="after")
     def _caution_comes_first(self) -> Self:
         if self.caution_from > self.suggest_from:
-            raise ValueError(
-                "`caution_from` is above `suggest_from`: an opt-out would reach fewer than are suggested"
-            )
+            raise ValueError("`caution_from` is above `suggest_from`: an opt-out would reach fewer than are suggested")
         return self
 
     @model_validator(mode="after")

@@ -58,7 +58,13 @@ final as (
         {{ policy_number('research', 'contact_background.every_days', 'integer') }}
             as contact_research_days,
         {{ policy_number('field_mapping', 'max_text_chars', 'integer') }}
-            as max_text_chars
+            as max_text_chars,
+        {{ policy_number('identity', 'most_in_one_cluster', 'integer') }}
+            as most_in_one_cluster,
+        {{ policy_number('identity', 'suggest_from', 'double') }}
+            as identity_suggest_from,
+        {{ policy_number('identity', 'caution_from', 'double') }}
+            as identity_caution_from
     from settings
 
 )

@@ -1,0 +1,1 @@
+"""Who is who across sources: pairs weighed with Splink, decisions of people, and the step of the night that does it."""
