@@ -20,6 +20,7 @@ from sources.salesforce.erased import Erased
 from sources.salesforce.history import HISTORIES, STAMP, HistoryObject, history_rows
 from sources.salesforce.intake import Intake, Progress, Taken
 from sources.salesforce.merges import MergeBook
+from sources.salesforce.pages import column
 from sources.salesforce.previous import Previous
 from sources.salesforce.tables import CONTACT, LEAD, OBJECTS, ObjectType
 
@@ -116,9 +117,9 @@ class Extraction:
             for names in _PHASES:
                 first |= set(names)
                 self._together([self._stream_of(name) for name in names if name in self._definitions])
-        rest = [self._stream_of(name) for name in self._definitions if name not in first]
-        rest += [self._history_of(kind) for kind in HISTORIES if kind.name in visible]
-        self._together(rest)
+        self._together([self._stream_of(name) for name in self._definitions if name not in first])
+        # Afterwards: by then it is known whose history is not to be kept.
+        self._together([self._history_of(kind) for kind in HISTORIES if kind.name in visible])
 
     def _together(self, tasks: Sequence[Callable[[], None]]) -> None:
         """Runs tasks side by side until all are done or one fails. One at a time needs no thread."""
@@ -367,11 +368,10 @@ class Extraction:
         bulk = since is None and self._api.count(select) >= self._settings.bulk_threshold
         for rows in self._history_pages(select, bulk=bulk):
             self._intake.saw(kind.name, rows.num_rows)
-            found = history_rows(kind, rows)
+            gone = self._intake.gone_among(rows.column(kind.parent))
             if self._erased is not None:
-                erased = self._erased
-                found = (row for row in found if erased.person(str(row[3])) is None)
-            self._run.add("field_history", found)
+                gone |= {one for one in set(column(rows, kind.parent)) if one and self._erased.person(one) is not None}
+            self._run.add("field_history", (row for row in history_rows(kind, rows) if row[3] not in gone))
         self._note(kind.name, newest if watermark is None else max(newest, watermark))
 
     def _history_pages(self, select: Select, *, bulk: bool) -> Iterator[Any]:

@@ -59,6 +59,7 @@ class Intake:
         self._progress = on_progress
         self._lock = threading.Lock()
         self._seen: dict[str, int] = {}
+        self._forgotten: set[str] = set()
 
     def rows_seen(self) -> dict[str, int]:
         """Stream -> rows read."""
@@ -159,9 +160,17 @@ class Intake:
         """Records that leave every table: merged away, or no longer in the org at all."""
         if not ids:
             return
+        with self._lock:
+            self._forgotten |= set(ids)
         self._run.replace(kind.table.name, "id", ids)
         self._run.replace("namespaced_values", "object_id", ids)
         self._run.replace("field_history", "record_id", ids)
+
+    def gone_among(self, ids: Any) -> set[str]:
+        """Those of these ids (an Arrow array) whose records have left every table, now or by an earlier merge."""
+        with self._lock:
+            here = {str(one) for one in ids.to_pylist() if one in self._forgotten}
+        return here | self._previous.among("merges", "merged_id", ids, "reason = 'merged'")
 
     # -- what we wrote ourselves ---------------------------------------------------------------------------------------
 

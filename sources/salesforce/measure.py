@@ -68,7 +68,8 @@ def measure(folder: Path, rows: int = 40_000, body: int = 1_000) -> tuple[Measur
     found: list[Measured] = []
     for way, threshold in (("query", rows + 1), ("bulk", 1)):
         settings = SalesforceSourceSettings(
-            base_url="http://org.test", token=SecretStr("t"), bulk_threshold=threshold, bulk_page_rows=_BULK_PAGE, in_flight=2
+            base_url="http://org.test", token=SecretStr("t"), bulk_threshold=threshold, bulk_page_rows=_BULK_PAGE,
+            in_flight=2,
         )  # fmt: skip
         place = folder / way
         started = time.perf_counter()

@@ -222,7 +222,9 @@ def _settled_sql(kind: ObjectType, table: Table, names: Sequence[str], kept: Col
         if name not in _TOUCHED and name not in kept and name != "id"
     )
     typed = ", ".join(f'{cast_sql(by_name[name])} as "{name}"' for name in names)
-    again = "page_typed.system_modstamp = written_last.written_at" if "system_modstamp" in names else "false"
+    again = "page_typed.system_modstamp = written_last.written_at and old.system_modstamp < page_typed.system_modstamp"
+    if "system_modstamp" not in names:
+        again = "false"
     chosen: list[str] = []
     for name in names:
         old = _text_sql(by_name[name])
@@ -246,7 +248,7 @@ def _settled_sql(kind: ObjectType, table: Table, names: Sequence[str], kept: Col
                     and {same or "true"}
                     and (
                         page_typed.id in (select object_id from written)
-                        or {again}
+                        or ({again})
                     ) as ours
             from page_typed
             left join {DATASET}."{table.name}" as old on old.id = page_typed.id
