@@ -88,6 +88,11 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("DELETE", f"sobjects/{_S}/(?P<id>[^/]+)", rows.delete_row),
     ("GET", f"sobjects/{_S}/(?P<field>[^/]+)/(?P<value>[^/]+)", rows.get_external),
     ("PATCH", f"sobjects/{_S}/(?P<field>[^/]+)/(?P<value>[^/]+)", rows.upsert_external),
+    (
+        "GET",
+        f"ui-api/object-info/{_S}/picklist-values/(?P<type>[^/]+)/(?P<field>[^/]+)",
+        rows.picklist_values,
+    ),
     ("GET", "query(All)?", queries.query),
     ("GET", "query(All)?/(?P<cursor>[^/]+)", queries.query_more),
     ("POST", "composite", composite),

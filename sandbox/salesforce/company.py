@@ -408,6 +408,8 @@ def _value(field: Field, text: str) -> Any:
         return stamp(datetime.fromisoformat(text))
     if field.type == "date":
         return text[:10]
+    if field.name in where.CUT:
+        return text[: field.length]
     if field.length and len(text) > field.length:
         raise ValueError(f"{len(text)} characters in a field of {field.length}")
     return text

@@ -4,6 +4,7 @@ none. The custom fields are what orgs of this kind really add; the list is compl
 What a Salesforce org cannot hold, and so is not there:
 
 * Fractions of a second: every instant is cut to whole seconds.
+* A job title's characters beyond the 128th (`CUT`); somebody wrote instructions for machines into a few.
 * Which deal a note belongs to: a classic note hangs on one record, here on its contact.
 * Where a change of a field came from (HubSpot's `IMPORT`, `CRM_UI`): only who made it, and Sam Okafor did the imports.
 * The first value of a tracked field is in no history row: it is the old value of the first change, or the value the
@@ -85,6 +86,9 @@ CUSTOM: dict[str, dict[str, Mapping[str, Any]]] = {
     },
     "EmailMessage": _OUTREACH,
 }  # fmt: skip
+
+# Fields whose values are cut to fit; any other value that does not fit is an error.
+CUT = frozenset({"Title"})
 
 # HubSpot property -> Salesforce field, where the value goes over as it is (numbers, dates and checkboxes as such).
 CONTACT = {

@@ -15,6 +15,8 @@ from sandbox.salesforce.errors import SalesforceError, not_found
 from sandbox.salesforce.store import Row
 from sandbox.salesforce.values import parse
 
+_MASTER_TYPE = "012000000000000AAA"
+
 
 def versions(call: Call) -> Reply:
     """The API versions there are; needs no session."""
@@ -64,7 +66,7 @@ def describe(call: Call) -> Reply:
     kinds = [{"recordTypeId": row.id, "developerName": row.values["DeveloperName"], "name": row.values["Name"],
               "active": True, "available": True, "defaultRecordTypeMapping": False, "master": False}
              for row in call.store.all("RecordType") if row.values["SobjectType"] == name]  # fmt: skip
-    master = {"recordTypeId": "012000000000000AAA", "developerName": "Master", "name": "Master", "active": True,
+    master = {"recordTypeId": _MASTER_TYPE, "developerName": "Master", "name": "Master", "active": True,
               "available": True, "defaultRecordTypeMapping": not kinds, "master": True}  # fmt: skip
     found = {
         "name": name, "keyPrefix": catalog.KEY_PREFIXES.get(name), "queryable": True, "mergeable":
@@ -72,6 +74,26 @@ def describe(call: Call) -> Reply:
         name in catalog.REPLICATED, "recordTypeInfos": [*kinds, master], "fields": fields,
     }  # fmt: skip
     return Reply(200, found)
+
+
+def picklist_values(call: Call) -> Reply:
+    """The values of a picklist that records of one record type may have; of the master type all active ones."""
+    name, field = call.params["object"], call.params["field"]
+    one = call.store.fields(name).get(field)
+    if one is None or field not in visible(call, name):
+        raise not_found(f"No such field: {field}")
+    record_type = ids.long(call.params["type"])
+    chosen = call.store.meta(f"record type {record_type}")
+    if chosen is None and record_type != _MASTER_TYPE:
+        raise not_found("No such record type")
+    allowed = json.loads(chosen or "{}").get(field)
+    labels = dict(one.labels)
+    chosen_values = [value for value in one.options if allowed is None or value in allowed]
+    values: list[dict[str, Any]] = [
+        {"attributes": None, "label": labels.get(value, value), "validFor": [], "value": value}
+        for value in chosen_values
+    ]
+    return Reply(200, {"controllerValues": {}, "defaultValue": None, "values": values})
 
 
 def shown(call: Call, row: Row, names: Iterable[str]) -> dict[str, Any]:
