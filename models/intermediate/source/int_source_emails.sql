@@ -1,4 +1,4 @@
 -- One row per email of every source, archived ones included; the same mail may stand in several.
 {{ config(materialized='view') }}
 
-{{ source_union('emails', ['hubspot', 'salesforce']) }}
+{{ source_union('emails', ['hubspot', 'salesforce', 'mailbox']) }}

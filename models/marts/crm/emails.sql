@@ -1,4 +1,5 @@
--- One row per live email: who wrote to whom, and whether a machine did. The text is in documents.
+-- One row per live email, once however many systems have it: who wrote to whom, and whether a machine did. The text is
+-- in documents.
 with
 
 emails as (
@@ -23,9 +24,114 @@ emails as (
             {{ email_header('headers_json', 'X-Autoreply') }},
             {{ email_header('headers_json', 'X-Autorespond') }}
         ) as auto_reply,
-        {{ email_header('headers_json', 'Precedence') }} as precedence
+        {{ email_header('headers_json', 'Precedence') }} as precedence,
+        message_class,
+        mailbox_owner_email
     from {{ ref('int_source_emails') }}
     where not is_archived
+
+),
+
+copies as (
+
+    select
+        email_id,
+        standing_email_id,
+        thread_id,
+        email_direction
+    from {{ ref('int_email_copies') }}
+
+),
+
+-- What the copies know and the standing mail may lack.
+known_of_copies as (
+
+    select
+        standing_email_id,
+        min_by(thread_id, email_id) as thread_id,
+        min_by(email_direction, email_id) as email_direction
+    from copies
+    group by standing_email_id
+
+),
+
+-- A conversation that the CRM names keeps its name for the mails that only a mailbox has.
+named_threads as (
+
+    select
+        copies.thread_id,
+        min_by(
+            emails.thread_id, row(emails.occurred_at, emails.email_id)
+        ) as crm_thread_id
+    from copies
+    inner join emails
+        on copies.standing_email_id = emails.email_id
+    where
+        copies.thread_id is not null
+        and emails.thread_id is not null
+    group by copies.thread_id
+
+),
+
+owners as (
+
+    select
+        email,
+        min(owner_id) as owner_id
+    from {{ ref('int_source_owners') }}
+    where email is not null
+    group by email
+
+),
+
+standing as (
+
+    select
+        emails.email_id,
+        emails.source_record_id,
+        emails.subject,
+        emails.email_status,
+        emails.from_email,
+        emails.to_email,
+        emails.cc_email,
+        emails.outreach_motion,
+        emails.sequence_step,
+        emails.occurred_at,
+        emails.updated_at,
+        emails.auto_submitted,
+        emails.auto_reply,
+        emails.precedence,
+        emails.message_class,
+        coalesce(emails.owner_id, owners.owner_id) as owner_id,
+        coalesce(
+            emails_thread.crm_thread_id,
+            emails.thread_id,
+            copies_thread.crm_thread_id,
+            known_of_copies.thread_id
+        ) as thread_id,
+        case
+            -- Passed on to the CRM: the mailbox knows who sent it.
+            when
+                emails.email_direction is null
+                or emails.email_direction = 'FORWARDED_EMAIL'
+                then
+                    coalesce(
+                        known_of_copies.email_direction, emails.email_direction
+                    )
+            else emails.email_direction
+        end as email_direction
+    from emails
+    left join copies
+        on emails.email_id = copies.email_id
+    left join known_of_copies
+        on emails.email_id = known_of_copies.standing_email_id
+    left join named_threads as emails_thread
+        on emails.thread_id = emails_thread.thread_id
+    left join named_threads as copies_thread
+        on known_of_copies.thread_id = copies_thread.thread_id
+    left join owners
+        on emails.mailbox_owner_email = owners.email
+    where copies.email_id is null
 
 ),
 
@@ -44,23 +150,27 @@ internal_domains as (
 placed as (
 
     select
-        emails.*,
+        standing.*,
         sender.domain is not null as is_from_us,
         case
-            when emails.email_direction = 'EMAIL' and recipient.domain is not null
+            when
+                standing.email_direction = 'EMAIL'
+                and recipient.domain is not null
                 then 'internal'
-            when emails.email_direction = 'EMAIL' then 'outbound'
-            when emails.email_direction = 'INCOMING_EMAIL' then 'inbound'
+            when standing.email_direction = 'EMAIL' then 'outbound'
+            when standing.email_direction = 'INCOMING_EMAIL' then 'inbound'
             when sender.domain is not null then 'internal'
             else 'inbound'
         end as direction
-    from emails
+    from standing
     left join internal_domains as sender
-        on split_part(emails.from_email, '@', 2) = sender.domain
+        on split_part(standing.from_email, '@', 2) = sender.domain
     left join internal_domains as recipient
-        on regexp_extract(emails.to_email, '@([^;,\s>]+)', 1) = recipient.domain
+        on
+            regexp_extract(standing.to_email, '@([^;,\s>]+)', 1)
+            = recipient.domain
     left join deletions
-        on emails.email_id = deletions.record_id
+        on standing.email_id = deletions.record_id
     where deletions.record_id is null
 
 ),
@@ -95,7 +205,11 @@ final as (
         direction = 'inbound'
         and (
             {{ is_machine_reply(
-                'auto_submitted', 'auto_reply', 'precedence', 'from_email'
+                'auto_submitted',
+                'auto_reply',
+                'precedence',
+                'from_email',
+                'message_class'
             ) }}
         ) as is_machine_reply,
 
