@@ -53,6 +53,7 @@ def settle(
     Raises:
         NightdeskError: A suite asks for what cannot be checked.
     """
+    docs_dir = None if docs_dir is None else docs_dir.absolute()  # Great Expectations refuses relative folders
     done: dict[str, Settled] = {}
     waiting: dict[str, tuple[str, Crossing]] = {}
     before: dict[str, tuple[Verdict, ...]] = {}

@@ -34,14 +34,17 @@ def _spoil(loaded: Path, tmp_path: Path, *statements: str) -> Path:
     return raw
 
 
-def test_a_good_load_passes_and_the_same_again_is_not_judged_twice(loaded: Path, tmp_path: Path) -> None:
-    first = check(loaded, as_of=AS_OF, docs_dir=tmp_path)
+def test_a_good_load_passes_and_the_same_again_is_not_judged_twice(
+    loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = check(loaded, as_of=AS_OF, docs_dir=Path("docs"))
     assert first.loaded == ("hubspot",) and not first.repeated and not first.warnings
     assert {verdict.suite for verdict in first.verdicts} == {
         "consent", "contract", "domains", "freshness", "future", "keys", "required", "texts", "volumes"
     }  # fmt: skip
     counts = {"hubspot.contacts": 60, "hubspot.emails": 120}
-    again = check(loaded, as_of=AS_OF, previous_counts=counts, docs_dir=tmp_path)
+    again = check(loaded, as_of=AS_OF, previous_counts=counts, docs_dir=tmp_path / "docs")
     assert again.repeated and again.verdicts == first.verdicts and again.seconds < 5
 
 
