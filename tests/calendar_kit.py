@@ -22,6 +22,7 @@ class Recorder:
     def __init__(self) -> None:
         self.rows: dict[str, list[dict[str, str | None]]] = {name: [] for name in TABLES}
         self.problems: list[tuple[str, int | None, str]] = []
+        self.requests = 0
 
     def previous(self, sql: str) -> list[tuple[Any, ...]]:
         return []

@@ -40,7 +40,7 @@ def fetched(
     name = hashlib.sha256(f"{settings.name}|{url}".encode()).hexdigest()[:24]
     kept, said, part = folder / f"{name}.ics", folder / f"{name}.json", folder / f"{name}.part"
     headers = _remembered(said) if kept.exists() else {}
-    shown = f"{settings.name} at {httpx2.URL(url).host}"
+    shown = settings.place
     run.requests += 1
     try:
         with (

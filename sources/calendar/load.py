@@ -171,7 +171,7 @@ class CalendarLoad:
                     self._title or None,
                     self._owner,
                     self._zone or self._settings.time_zone,
-                    _place(self._settings),
+                    self._settings.place,
                     reading,
                     self._as_of.isoformat(),
                 )
@@ -190,7 +190,7 @@ class CalendarLoad:
             if not found:
                 self._run.problem(str(path), None, "no .ics file is in this folder", "Check `path`.")
             return {str(one): one for one in found}
-        return {_place(self._settings) if self._settings.url else str(path): path}
+        return {self._settings.place if self._settings.url else str(path): path}
 
     def _changed(self, paths: dict[str, Path]) -> set[str]:
         """Files that say something else than when they were last read."""
@@ -415,13 +415,6 @@ def _reaches_beyond(event: Event, horizon: Horizon) -> bool:
             return True
     dates = [first_of_period(one.dt) for group in listed(event.component.get("RDATE")) for one in group.dts]
     return any(str(one)[:10] > last for one in dates)
-
-
-def _place(settings: CalendarSettings) -> str:
-    """Where a calendar stands, for people. A published calendar's address is its key, so only its host is shown."""
-    if settings.url is not None:
-        return f"{settings.name} at {settings.url.split('/')[2].rpartition('@')[2]}"
-    return str(settings.path)
 
 
 def _sha256(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
@@ -47,6 +48,11 @@ class CalendarSettings(BaseModel):
         if found is None:
             raise ValueError(f"`{value}` is not a time zone; use an IANA name such as `Europe/Berlin`")
         return found
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for people. Who knows a published calendar's address can read it: only its host is shown."""
+        return str(self.path) if self.url is None else f"{self.name} at {urlsplit(self.url).hostname}"
 
     def model_post_init(self, context: object, /) -> None:
         """A calendar comes from one place."""
