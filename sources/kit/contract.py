@@ -137,7 +137,7 @@ def judge(
             _check_type(field, was, (fitting or {}).get(place), accepted)
             if object_type in known and (was is None or was.is_gone or not was.is_loaded):
                 again = " again" if was is not None and was.is_gone else ""
-                lines.append(f"{place}: property is there{again} and fills its column; {object_type} are read anew")
+                lines.append(f"{place}: property is there{again} and fills its column; its object type is read anew")
                 refill.add(object_type)
             continue
         twin = None if was is None else _twin(was, fresh)
@@ -337,8 +337,8 @@ def _read_values(policies: Path) -> dict[str, list[str]]:
         except (OSError, yaml.YAMLError):
             continue  # a broken policy has an error of its own, where policies are loaded
         name = f"{policies.name}/{path.relative_to(policies).as_posix()}"
-        for value in set(_scalars(content)):
-            found.setdefault(value.casefold(), []).append(name)
+        for value in {one.casefold() for one in _scalars(content)}:
+            found.setdefault(value, []).append(name)
     return found
 
 
