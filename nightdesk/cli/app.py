@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from nightdesk.cli import autonomy, erase, identity, night, policy, review, sandbox, write_back
+from nightdesk.cli import autonomy, erase, export, identity, night, policy, review, sandbox, write_back
 from nightdesk.errors import NightdeskError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ night.register(app)
 write_back.register(app)
 review.register(app)
 erase.register(app)
+export.register(app)
 policy.register(app)
 autonomy.register(app)
 identity.register(app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,8 @@ from sources.kit.tables import Table, dlt_columns
 if TYPE_CHECKING:
     import dlt
 
+_ADDED: Final = "rows are added: drop what a kill leaves"
+_MEMORY: Final = "2GB"
 _KEPT: Final = 10  # finished load packages kept for a look at what dlt did
 
 # Set before dlt is imported: it reads the environment when its runtime starts.
@@ -90,7 +92,12 @@ class Loader:
         return False
 
     def run(
-        self, counts: Mapping[str, int], batches: Callable[[str], Iterator[Any]], release: Callable[[], None]
+        self,
+        counts: Mapping[str, int],
+        batches: Callable[[str], Iterator[Any]],
+        release: Callable[[], None],
+        *,
+        empty: Collection[str] = (),
     ) -> None:
         """Writes the moved rows of every table as one package.
 
@@ -98,16 +105,21 @@ class Loader:
             counts: Moved rows per table; tables with none are left alone.
             batches: Arrow tables of a table's moved rows.
             release: Called after extraction, before the raw database is opened for writing.
+            empty: Tables that hold nothing yet and get every key once: their rows are added without looking for the
+                same keys, which halves the time. If such a load is killed its package is dropped, never gone on with:
+                what it had written is found again by comparing, so nothing comes twice.
 
         Raises:
             NightdeskError: the database is in use, or dlt refused or failed to write (disk full, changed column type).
         """
         try:
-            self._target.write_text(identity(self._raw_path, self._dataset), encoding="utf-8")
+            note = _ADDED if empty else identity(self._raw_path, self._dataset)
+            self._target.write_text(note, encoding="utf-8")
             pipeline = self._new_pipeline()
             # Every table is declared each time, so the stored schema does not depend on what happened to move.
             resources = [
-                self._resource(self._tables[name], batches if count else _nothing) for name, count in counts.items()
+                self._resource(self._tables[name], batches if count else _nothing, is_empty=name in empty)
+                for name, count in counts.items()
             ]
             source = _dlt().source(lambda: resources, name=self._dataset)()
             pipeline.extract(source, loader_file_format="parquet")
@@ -128,15 +140,16 @@ class Loader:
         """Loads the package with one connection held open: dlt opens the file eight times, each with a checkpoint."""
         import duckdb
 
-        with duckdb.connect(str(self._raw_path)):
+        with duckdb.connect(str(self._raw_path)) as held:
+            held.execute(f"set memory_limit = '{_MEMORY}'")  # of every connection of this process to the file
             pipeline.load()
 
-    def _resource(self, table: Table, batches: Callable[[str], Iterator[Any]]) -> Any:
+    def _resource(self, table: Table, batches: Callable[[str], Iterator[Any]], *, is_empty: bool) -> Any:
         return _dlt().resource(
             lambda: batches(table.name),
             name=table.name,
             primary_key=table.key,
-            write_disposition={"disposition": "merge", "strategy": "delete-insert"},
+            write_disposition="append" if is_empty else {"disposition": "merge", "strategy": "delete-insert"},
             columns=dlt_columns(table),
             schema_contract=_CONTRACT,
             file_format="parquet",
