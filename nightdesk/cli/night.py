@@ -113,7 +113,7 @@ def enrich(
 def refresh() -> None:
     """The whole night in one process, for a scheduler: lock, load, waves of agents, marts, plan, one summary.
 
-    Exit codes: 0 the night is complete, 1 a step failed, 6 some records or a source failed. Run it again to go on after a crash.
+    Exit codes: 0 the night is complete, 1 a step failed, 6 some records or a source failed. Run it again to go on.
     """
     from nightdesk import agents
     from nightdesk.cli.common import console, prepared, progress_line
