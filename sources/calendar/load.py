@@ -74,7 +74,8 @@ def load(
         What moved, and in `problems` what could not be read: file, line and what is wrong. The rest is loaded.
 
     Raises:
-        NightdeskError: two calendars have one name, another load is running, or the raw database cannot be written.
+        NightdeskError: none of the calendars can be reached, two have one name, another load is running, or the raw
+            database cannot be written.
     """
     names = [one.name for one in settings]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -84,15 +85,25 @@ def load(
     with loading(
         DATASET, TABLES, raw_path, pipelines_dir, tombstones=tombstones, on_learned=on_learned, clock=clock
     ) as run:
+        there = 0
         for one in settings:
             path = one.path
             if one.url is not None:
                 from sources.calendar.feed import fetched
 
                 path = fetched(one, pipelines_dir / DATASET / "feeds", run, transport)
+            there += path is not None and path.exists()
             if path is not None:
                 scratch = pipelines_dir / DATASET / "scratch"
                 CalendarLoad(run, one, path, as_of, known_zone(default_time_zone) or "UTC", scratch, on_progress).load()
+        if settings and not there:
+            raise NightdeskError(
+                f"None of the {len(settings)} calendars can be reached"
+                if len(settings) > 1
+                else "The calendar is away",
+                where=", ".join(one.place for one in settings[:5]),
+                todo="Check `path` or `url` of the calendars; what was loaded of them stays.",
+            )
         return run.finish()
 
 

@@ -111,7 +111,11 @@ def test_a_file_that_is_broken_or_away_deletes_nothing(nights: Nights) -> None:
     assert nights.rows("select id from calendar.events order by id") == before
 
     nights.file.unlink()
-    away = nights.night()
+    with pytest.raises(NightdeskError, match="The calendar is away"):
+        nights.night()
+    other = nights.file.with_name("other.ics")
+    other.write_text(calendar())
+    away = nights.night(settings=[nights.settings, CalendarSettings(name="other", path=other)])
     assert [str(problem) for problem in away.problems] == [
         f"{nights.file}: the calendar is not there. Check `path`; what is loaded stays."
     ]
