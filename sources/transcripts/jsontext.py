@@ -51,7 +51,7 @@ def _by_line(text: str, reading: Reading) -> list[Any]:
         return []
     for number, error in bad:
         reading.trouble(number, f"The line is no JSON ({error.msg.lower()}, column {error.colno})", _TODO)
-    return found
+    return [found]  # a list says whether its items are turns or calls
 
 
 def _rescued(text: str) -> Any | None:

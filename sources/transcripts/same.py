@@ -34,7 +34,10 @@ from sources.transcripts.model import (
 
 SAME_START = timedelta(minutes=5)
 SAME_TEXT = 0.5
-"""Share of the shorter one's word pairs that the other one has too, above which two wordings count as one talk."""
+"""Share of the shorter one's word pairs that the other one has too, from which on two wordings count as one talk."""
+_FEW_PAIRS = 40
+_SAME_SHORT_TEXT = 0.75
+"""The same share where the shorter one has few: greetings are alike in every call."""
 _LEAST_CHARS = 200
 """Below this, equal words prove nothing: every unanswered call says the same."""
 _NOISE = re.compile(
@@ -125,8 +128,8 @@ def alike(first: Part, second: Part) -> bool:
     one, other = first.pairs, second.pairs
     least = min(one.total(), other.total())
     if least < 8:
-        return one.total() == other.total() == 0 or first.pairs == second.pairs
-    return (one & other).total() >= SAME_TEXT * least
+        return one == other
+    return (one & other).total() >= (SAME_TEXT if least >= _FEW_PAIRS else _SAME_SHORT_TEXT) * least
 
 
 def grouped(parts: Iterable[Part]) -> list[list[Part]]:

@@ -131,14 +131,7 @@ def person(text: str) -> Speaker | None:
     """A participant written as `Name <address>`, an address, or a name; None where nothing is left."""
     found = _EMAIL.search(text)
     email = found[0].strip("<>()[].,;").casefold() if found else ""
-    rest = (
-        _EMAIL.sub(" ", text)
-        .replace("<", " ")
-        .replace(">", " ")
-        .replace('"', " ")
-        .replace("mailto:", " ")
-        .strip(" ,;()-")
-    )
+    rest = re.sub(r"mailto:|[<>\"]|\(\s*\)|\[\s*\]", " ", _EMAIL.sub(" ", text)).strip(" ,;-")
     name, company = name_and_company(rest) if rest else ("", "")
     if not name and not email:
         return None
