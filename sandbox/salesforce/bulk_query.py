@@ -12,7 +12,7 @@ from sandbox.salesforce import ids, soql
 from sandbox.salesforce.bulk import DELIMITERS, ENDS
 from sandbox.salesforce.call import Call, Reply
 from sandbox.salesforce.errors import SalesforceError, not_found
-from sandbox.salesforce.queries import Found, Reader
+from sandbox.salesforce.queries import PAGE, Found, Reader
 
 LARGEST_SET = 50_000
 _ENDINGS = {"LF": "\n", "CRLF": "\r\n"}
@@ -183,8 +183,10 @@ def _place(locator: str, total: int) -> int:
 def _write(job: QueryJob) -> None:
     """Put the rows down as they are now."""
     names, delimiter = job.found.asked.fields, DELIMITERS[job.delimiter]
-    for view in job.found.records(0, len(job.found)):
-        job.lines.append(_line([_cell(view.get(name)) for name in names], delimiter))
+    for start in range(0, len(job.found), PAGE):
+        for view in job.found.records(start, start + PAGE):
+            getters = view.reader.getters(view.row.object, names)
+            job.lines.append(_line([_cell(get(view.row)) for _, get in getters], delimiter))
 
 
 def _line(cells: Sequence[str], delimiter: str) -> str:

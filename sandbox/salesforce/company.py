@@ -10,6 +10,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from nightdesk.errors import NightdeskError
@@ -26,6 +27,7 @@ _SINGULAR = {"companies": "company", "contacts": "contact", "deals": "deal", "em
              "meetings": "meeting", "notes": "note", "tasks": "task", "owners": "owner"}  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def at(ms: int) -> str:
     """An instant in epoch milliseconds as Salesforce keeps it: whole seconds."""
     return stamp(datetime.fromtimestamp(ms // 1000, UTC))
@@ -45,6 +47,22 @@ class Old:
         return self.properties.get(name) or None
 
 
+class _Blocks(dict[str, Iterator[str]]):
+    """New ids by object, taken from the org in blocks."""
+
+    def __init__(self, org: Store) -> None:
+        super().__init__()
+        self._org = org
+
+    def __missing__(self, object_type: str) -> Iterator[str]:
+        self[object_type] = found = self._endless(object_type)
+        return found
+
+    def _endless(self, object_type: str) -> Iterator[str]:
+        while True:
+            yield from self._org.new_ids(object_type, 1_000)
+
+
 class Move:
     """Moves the sample company into an org.
 
@@ -61,6 +79,7 @@ class Move:
         self.person: dict[str, str] = {}  # of those who changed something, by their number in a history
         self.account_of: dict[str, str] = {}  # opportunity or person -> its account
         self._fields: dict[str, dict[str, Field]] = {}
+        self._ids: dict[str, Iterator[str]] = _Blocks(org)
 
     # what is there ------------------------------------------------------------------------------------------------
 
@@ -117,9 +136,8 @@ class Move:
         kept = {name: value for name, value in values.items() if value is not None}
         gone = {"is_deleted": True} if record.archived is not None else {}
         modified = max(record.updated, record.archived or 0)
-        return Row(
-            object_type, self.org.new_id(object_type), kept, at(record.created), by, at(modified), by, **gone, **more
-        )
+        record_id = next(self._ids[object_type])
+        return Row(object_type, record_id, kept, at(record.created), by, at(modified), by, **gone, **more)
 
     def put(self, rows: Iterable[Row]) -> None:
         """Write rows, many at once."""
@@ -207,7 +225,7 @@ class Move:
                 "TimeZoneSidKey": where.TIME_ZONES.get(team or "", "Europe/London"),
             }  # fmt: skip
             kept = {name: value for name, value in values.items() if value is not None}
-            row = Row("User", self.org.new_id("User"), kept, created, admin, created, admin)
+            row = Row("User", next(self._ids["User"]), kept, created, admin, created, admin)
             rows.append(row)
             self.made["owners"][number] = ("User", row.id)
             self.owners[str(number)] = self.person[str(one["userIdIncludingInactive"])] = row.id
@@ -297,7 +315,7 @@ class Move:
                 "HasOptedOutOfEmail": read("HasOptedOutOfEmail"),
             }  # fmt: skip
             kept = {name: value for name, value in values.items() if value is not None}
-            lead = self.org.new_id("Lead")
+            lead = next(self._ids["Lead"])
             rows.append(Row("Lead", lead, kept, row.created_at, row.created_by, row.created_at, row.created_by))
         self.put(rows)
 
@@ -385,7 +403,7 @@ class Move:
                 }  # fmt: skip
                 kept = {name: value for name, value in values.items() if value is not None}
                 by = together[-1][3]
-                record_id = self.org.new_id("OpportunityHistory")
+                record_id = next(self._ids["OpportunityHistory"])
                 yield Row("OpportunityHistory", record_id, kept, second, by, second, by)
 
     def ids(self) -> Iterator[tuple[str, str, str, str]]:

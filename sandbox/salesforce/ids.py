@@ -6,6 +6,7 @@ import re
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+_CASE = {ord(letter): "1" if letter.isupper() else "0" for letter in _DIGITS}
 _ID = re.compile(r"[A-Za-z0-9]{15}([A-Z0-5]{3})?")
 
 
@@ -21,11 +22,8 @@ def make(prefix: str, number: int) -> str:
 def long(record_id: str) -> str:
     """The 18-character form of an id."""
     short = record_id[:15]
-    tail = ""
-    for start in (0, 5, 10):
-        bits = sum(1 << n for n, letter in enumerate(short[start : start + 5]) if letter.isupper())
-        tail += _CHECK[bits]
-    return short + tail
+    bits = short.translate(_CASE)[::-1]  # 1 for a capital; the first letter of each five is the lowest bit
+    return short + _CHECK[int(bits[10:], 2)] + _CHECK[int(bits[5:10], 2)] + _CHECK[int(bits[:5], 2)]
 
 
 def is_id(text: object) -> bool:

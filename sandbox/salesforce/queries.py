@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,8 +26,22 @@ _COLUMNS = {
 }
 _KINDS = {"datetime": ("instant", "days", "null"), "date": ("date", "days", "null"), "boolean": ("truth",)}
 _DECIMALS = frozenset({"double", "currency", "percent"})
-_UNSET: dict[str, Any] = {"boolean": False}
 _NUMBERS = frozenset({"double", "int", "currency", "percent", "long"})
+Getter = Callable[[Row], Any]
+_OF_THE_ROW: dict[str, Getter] = {
+    "Id": lambda row: row.id,
+    "IsDeleted": lambda row: row.is_deleted,
+    "MasterRecordId": lambda row: row.master_id,
+    "CreatedDate": lambda row: row.created_at,
+    "CreatedById": lambda row: row.created_by,
+    "LastModifiedDate": lambda row: row.modified_at,
+    "SystemModstamp": lambda row: row.modified_at,
+    "LastModifiedById": lambda row: row.modified_by,
+}
+
+
+def _decimal(value: Any) -> Any:
+    return float(value) if type(value) is int else value
 
 
 class Found:
@@ -65,6 +79,8 @@ class Reader:
         self.store, self.user, self.deleted = store, user, deleted
         self._fields: dict[str, dict[str, Field]] = {}
         self._parents: dict[str, Row | None] = {}
+        self._getters: dict[tuple[str, str], Getter] = {}
+        self._listed: dict[tuple[str, tuple[str, ...]], list[tuple[str, Getter]]] = {}
 
     def fields(self, object_type: str) -> dict[str, Field]:
         """Fields of an object this user may see."""
@@ -105,6 +121,48 @@ class Reader:
             kind = catalog.OBJECT_OF_PREFIX.get(str(target)[:3])
             self._parents[target] = None if kind is None else self.store.get(kind, target)
         return self._parents[target]
+
+    def getters(self, object_type: str, names: Sequence[str]) -> list[tuple[str, Getter]]:
+        """How each of these fields is read."""
+        key = (object_type, tuple(names))
+        if key not in self._listed:
+            self._listed[key] = [(name, self.getter(object_type, name)) for name in names]
+        return self._listed[key]
+
+    def getter(self, object_type: str, name: str) -> Getter:
+        """How a field is read."""
+        key = (object_type, name)
+        if key not in self._getters:
+            self._getters[key] = self._reads(object_type, name)
+        return self._getters[key]
+
+    def _reads(self, object_type: str, name: str) -> Getter:
+        head, _, rest = name.partition(".")
+        if rest:
+            link = self._link(object_type, head)
+            shared = link is not None and len(link.reference_to) > 1
+
+            def behind(row: Row) -> Any:
+                parent = self.parent(row, head)
+                if parent is None:
+                    return None
+                return parent.object if shared and rest == "Type" else self.getter(parent.object, rest)(parent)
+
+            return behind
+        if name in _OF_THE_ROW:
+            return _OF_THE_ROW[name]
+        one = self.fields(object_type).get(name)
+        if one is None:
+            return lambda _: None
+        if name == "Name":
+            return lambda row: row.get("Name")
+        if one.type == "boolean":
+            return lambda row: row.values.get(name, False)
+        if name == "CurrencyIsoCode":
+            return lambda row: row.values.get(name, one.default)
+        if one.type in _DECIMALS:
+            return lambda row: _decimal(row.values.get(name))
+        return lambda row: row.values.get(name)
 
     def find(self, asked: soql.Query) -> Found:
         """Run a query.
@@ -187,43 +245,25 @@ class View:
 
     def get(self, name: str, /) -> Any:
         """A field's value; a checkbox is never null, nor is a currency's code."""
-        head, dot, rest = name.partition(".")
-        if not dot:
-            found = self.row.get(name)
-            if found is None:
-                one = self.reader.fields(self.row.object).get(name)
-                return None if one is None else _UNSET.get(one.type, one.default if name == "CurrencyIsoCode" else None)
-            if type(found) is int and self.reader.fields(self.row.object)[name].type in _DECIMALS:
-                return float(found)
-            return found
-        parent = self.reader.parent(self.row, head)
-        if parent is None:
-            return None
-        if rest == "Type" and "Type" not in self.reader.fields(parent.object):
-            return parent.object
-        link = self.reader._link(self.row.object, head)  # pyright: ignore[reportPrivateUsage]
-        if rest == "Type" and link is not None and len(link.reference_to) > 1:
-            return parent.object
-        return View(parent, self.reader).get(rest)
+        return self.reader.getter(self.row.object, name)(self.row)
 
     def json(self, names: Sequence[str], version: str) -> dict[str, Any]:
         """The record as a query answers it; a record behind a relationship is one inside."""
         url = f"/services/data/v{version}/sobjects/{self.row.object}/{self.row.id}"
         found: dict[str, Any] = {"attributes": {"type": self.row.object, "url": url}}
         inside: dict[str, list[str]] = {}
-        for name in names:
-            head, dot, rest = name.partition(".")
-            if dot:
+        for name, get in self.reader.getters(self.row.object, names):
+            if "." in name:
+                head, _, rest = name.partition(".")
                 inside.setdefault(head, []).append(rest)
                 found.setdefault(head, None)
             else:
-                found[name] = self.get(name)
+                found[name] = get(self.row)
         for head, below in inside.items():
             parent = self.reader.parent(self.row, head)
             if parent is not None:
-                found[head] = View(parent, self.reader).json(below, version)
-                for rest in below:
-                    found[head][rest] = self.get(f"{head}.{rest}") if "." not in rest else found[head].get(rest)
+                found[head] = View(parent, self.reader).json([one for one in below if "." in one], version)
+                found[head] |= {rest: self.get(f"{head}.{rest}") for rest in below if "." not in rest}
         return found
 
 

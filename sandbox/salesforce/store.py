@@ -301,16 +301,22 @@ class Store:
 
     # Records ----------------------------------------------------------------------------------------------------------
 
-    def _next(self, what: str) -> int:
+    def _next(self, what: str, count: int = 1) -> int:
+        """The first of as many numbers as are wanted, which nobody had before."""
         row = self.connection.execute(
-            "insert into meta values (?, '1') on conflict (key) do update set value = value + 1 returning value",
-            (f"last {what}",),
+            "insert into meta values (?, ?) on conflict (key) do update set value = value + ? returning value",
+            (f"last {what}", str(count), count),
         ).fetchone()
-        return int(row[0])
+        return int(row[0]) - count + 1
 
     def new_id(self, object_type: str) -> str:
         """An id no record had before."""
         return ids.make(catalog.KEY_PREFIXES[object_type], self._next(object_type))
+
+    def new_ids(self, object_type: str, count: int) -> list[str]:
+        """Several of them."""
+        first = self._next(object_type, count)
+        return [ids.make(catalog.KEY_PREFIXES[object_type], number) for number in range(first, first + count)]
 
     def insert(self, object_type: str, values: Mapping[str, Any], *, user: str) -> str:
         """Put a record in as it is; no rule is checked. Returns its id."""

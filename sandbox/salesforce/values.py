@@ -132,7 +132,7 @@ def _datetime(text: str) -> str:
 
 def stamp(moment: datetime) -> str:
     """An instant as Salesforce writes it: whole seconds, and an offset without a colon."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    return moment.astimezone(UTC).isoformat()[:19] + ".000+0000"
 
 
 def _wrong(kind: str, value: Any) -> SalesforceError:
