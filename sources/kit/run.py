@@ -152,14 +152,20 @@ class Run:
             self._spool.add("problems", rows)
             self._replaced.setdefault("problems", {}).setdefault("file", set()).update(o.file for o in self._problems)
         self._on_learned()
+        # Most tables of a quiet night: nothing was said of them, so nothing can have moved.
+        concerned = {
+            name: table
+            for name, table in self._tables.items()
+            if name in self._whole or name in self._replaced or self._spool.has_rows(name)
+        }
         self._spool.finish()
         self._close()
         try:
-            with Settlement(self._spool.folder, self._raw_path, self._dataset, self._tables) as settlement:
-                for name in self._tables:
+            with Settlement(self._spool.folder, self._raw_path, self._dataset, concerned) as settlement:
+                for name in concerned:
                     settlement.simple(name, gone=self._gone(settlement, name))
                 settlement.check_values()
-                counts = settlement.counts()
+                counts = dict.fromkeys(self._tables, 0) | settlement.counts()
                 if any(counts.values()):
                     self._write(settlement, counts)
         except (OSError, duckdb.Error) as error:

@@ -67,6 +67,10 @@ class Spool:
             )
         return int(page.num_rows)
 
+    def has_rows(self, table: str) -> bool:
+        """Whether anything was added to a table. Ask before `finish`."""
+        return self._tables[table].is_used
+
     def finish(self) -> None:
         """Writes what is buffered; every table then has at least one (maybe empty) file."""
         with self._lock:
@@ -92,6 +96,10 @@ class _Buffer:
     @property
     def rows(self) -> int:
         return len(self._sequences)
+
+    @property
+    def is_used(self) -> bool:
+        return bool(self._files or self._sequences)
 
     def append(self, row: Sequence[str | None], sequence: int) -> None:
         for values, value in zip(self._data, row, strict=True):
