@@ -217,8 +217,9 @@ class Extraction:
         # The newest stamp *before* reading: a record modified while we read is found again later.
         newest = self._api.newest(kind.name, kind.stamp) if kind.stamp else None
         taken = Taken(listed=[])
-        count = self._api.count(self._select(definitions)) if kind.stamp else 0
-        self._read(definitions, taken, None, bulk=count >= self._settings.bulk_threshold)
+        if newest is not None or not kind.stamp:
+            count = self._api.count(self._select(definitions)) if kind.stamp else 0
+            self._read(definitions, taken, None, bulk=count >= self._settings.bulk_threshold)
         if kind.stamp:
             self._forget_missing(kind, taken.listed or [])
             self._note(kind.table.name, newest)
