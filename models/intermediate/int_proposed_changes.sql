@@ -11,7 +11,7 @@ desired_values as (
 
 crm_links as (
 
-    select * from {{ ref('crm_links') }}
+    select * from {{ ref('int_crm_links') }}
 
 ),
 

@@ -192,6 +192,19 @@ everything as (
 
 ),
 
+-- Of two transcripts of one call the fuller one counts.
+transcripts as (
+
+    select
+        call_id,
+        max_by(body, row(length(body), transcript_id)) as body,
+        max_by(account_id, row(length(body), transcript_id)) as account_id,
+        max_by(deal_id, row(length(body), transcript_id)) as deal_id
+    from {{ ref('int_call_transcripts') }}
+    group by call_id
+
+),
+
 texts as (
 
     select
@@ -203,10 +216,17 @@ texts as (
     union all
 
     select
-        call_id as document_id,
-        title as subject,
-        body
-    from {{ ref('int_source_calls') }}
+        source_calls.call_id as document_id,
+        source_calls.title as subject,
+        -- What a recorder wrote down comes before what somebody noted, unless the CRM has the words itself.
+        case
+            when regexp_matches(source_calls.body, '^\[[0-9:]+\] [^\n:]+:')
+                then source_calls.body
+            else coalesce(transcripts.body, source_calls.body)
+        end as body
+    from {{ ref('int_source_calls') }} as source_calls
+    left join transcripts
+        on source_calls.call_id = transcripts.call_id
 
     union all
 
@@ -226,9 +246,10 @@ linked as (
         coalesce(
             associated_accounts.account_id,
             author_contact.account_id,
-            associated_contact.account_id
+            associated_contact.account_id,
+            transcripts.account_id
         ) as account_id,
-        associated_deals.deal_id,
+        coalesce(associated_deals.deal_id, transcripts.deal_id) as deal_id,
         authors.contact_id is not null as is_author_a_contact,
         authors.account_ids as author_account_ids
     from everything
@@ -244,6 +265,8 @@ linked as (
         on everything.document_id = associated_accounts.document_id
     left join associated_deals
         on everything.document_id = associated_deals.document_id
+    left join transcripts
+        on everything.document_id = transcripts.call_id
 
 ),
 
@@ -281,6 +304,11 @@ final as (
     from linked
     inner join texts
         on linked.document_id = texts.document_id
+    -- What no CRM holds is read only if somebody we know takes part: a seller's mailbox is full of other people's mail.
+    where
+        {{ source_of('linked.document_id') }} in ('hubspot', 'salesforce')
+        or linked.contact_id is not null
+        or linked.account_id is not null
 
 )
 
