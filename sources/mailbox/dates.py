@@ -35,6 +35,15 @@ _ZONES: Final = {
 }
 _ZONE_NAME: Final = re.compile(r"\b([A-Z]{3,4})\)?\s*$")
 _COMMENT: Final = re.compile(r"\([^()]*\)")
+# "lun., 16 nov. 2026 09:00:00 +0100": programs that write the user's language, by how a month begins.
+_LOCAL: Final = re.compile(r"(\d{1,2})\.?\s+([^\W\d_]{3,10})\.?\s+(\d{4})\s+(\d{1,2}:\d\d(?::\d\d)?.*)")
+_MONTHS: Final = {
+    "jan": 1, "ene": 1, "gen": 1, "fév": 2, "feb": 2, "fev": 2, "mar": 3, "mär": 3, "mrz": 3, "maa": 3, "mrt": 3,
+    "avr": 4, "apr": 4, "abr": 4, "mai": 5, "may": 5, "mag": 5, "mei": 5, "maj": 5, "jun": 6, "giu": 6, "jui": 6,
+    "jul": 7, "lug": 7, "aoû": 8, "aug": 8, "ago": 8, "sep": 9, "set": 9, "oct": 10, "okt": 10, "ott": 10, "out": 10,
+    "nov": 11, "dec": 12, "déc": 12, "dez": 12, "dic": 12,
+}  # fmt: skip
+_NAMES: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # noqa: SIM905
 _ISO: Final = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?\s*(?:Z|[+-]\d{2}:?\d{2})?")
 
 
@@ -57,7 +66,15 @@ def _parsed(text: str) -> datetime | None:
     bare = _COMMENT.sub(" ", text).strip()
     parts = parsedate_tz(bare)
     if parts is None:
-        return None
+        local = _LOCAL.search(bare)
+        month = 0 if local is None else _MONTHS.get(local[2][:3].lower(), 0)
+        if local is None or not month:
+            return None
+        if local[2].lower().startswith("juil"):
+            month = 7
+        parts = parsedate_tz(f"{local[1]} {_NAMES[month - 1]} {local[3]} {local[4]}")
+        if parts is None:
+            return None
     seconds = parts[9]
     named = _ZONE_NAME.search(bare)
     if named is not None and named[1] in _ZONES:

@@ -16,7 +16,10 @@ _MOST_PARTS: Final = 500
 _DEEPEST: Final = 25
 _MOST_FORWARDED: Final = 3  # attached messages whose text is read
 _MAX_ICS: Final = 100_000
-_BOUNDARY_LOST: Final = frozenset({"StartBoundaryNotFoundDefect", "CloseBoundaryNotFoundDefect"})
+_DEFECTS: Final = {
+    "StartBoundaryNotFoundDefect": "its parts cannot be told apart: the boundary its headers name does not occur",
+    "CloseBoundaryNotFoundDefect": "it is cut short: a part does not end",
+}
 _FIELD: Final = re.compile(r"^(METHOD|UID|SEQUENCE|RECURRENCE-ID)(?:;[^:\n]*)?:(.*)$", re.MULTILINE | re.IGNORECASE)
 _ARMOUR: Final = re.compile(
     r"-----BEGIN PGP SIGNED MESSAGE-----\n(?:Hash:[^\n]*\n)*\n?"
@@ -110,8 +113,11 @@ def _read(part: Mail, content: Content, depth: int, *, is_root: bool = False) ->
     if depth > _DEEPEST:
         content.problems.append("its parts are nested too deeply; the inner ones were not read")
         return _NOTHING
-    if any(type(one).__name__ in _BOUNDARY_LOST for one in part.defects):
-        content.problems.append("it is cut short: a part does not end")
+    defects = {type(one).__name__ for one in part.defects}
+    # Where no part begins, that none ends says nothing more.
+    if "StartBoundaryNotFoundDefect" in defects:
+        defects.discard("CloseBoundaryNotFoundDefect")
+    content.problems += [said for name, said in _DEFECTS.items() if name in defects]
     kind = part.get_content_type()
     main = part.get_content_maintype()
     if main == "multipart" and children(part):

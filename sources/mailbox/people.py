@@ -35,19 +35,20 @@ def addresses(values: list[str], hint: str = "") -> list[tuple[str, str]]:
 
 def _pairs(line: str) -> list[tuple[str, str]]:
     line = _NAME_LIKE_ADDRESS.sub(r"\1", line)
+    if ";" in line and ":" not in line:
+        # `a@x; b@y`, as Outlook writes it. Names in quotes stay as they are.
+        pieces = line.split('"')
+        line = '"'.join(one if number % 2 else one.replace(";", ",") for number, one in enumerate(pieces))
     try:
         parsed = getaddresses([line])
     except (IndexError, ValueError, TypeError, RecursionError):
         parsed = []
     pairs = [(name, address) for name, given in parsed if (address := canonical(given))]
-    # A name in quotes that never close, or `a@x; b@y` as Outlook writes it: what stands in angles, then what looks
-    # like an address, counts.
-    if not pairs or (";" in line and ":" not in line):
-        angles = [canonical(one) for one in _IN_ANGLES.findall(line)]
-        pairs = [("", one) for one in angles if one] or pairs
-        if not pairs:
-            pairs = [("", one) for text in _ADDRESS.findall(line) if (one := canonical(text))]
-    return pairs
+    if pairs:
+        return pairs
+    # A name in quotes that never close, say: what stands in angles counts, then what looks like an address.
+    found = _IN_ANGLES.findall(line) or _ADDRESS.findall(line)
+    return [("", one) for text in found if (one := canonical(text))]
 
 
 def canonical(address: str) -> str:

@@ -19,6 +19,7 @@ from sources.mailbox.message import Message
 from sources.mailbox.parse import Headers, content_key, parse
 from sources.mailbox.stores import Item
 from sources.mailbox.tables import MESSAGES
+from sources.mailbox.words import clean
 
 BATCH: Final = 200
 _ALONE: Final = 4_000  # messages that are parsed before other processes are worth their start
@@ -117,7 +118,8 @@ def _row(message: Message, item: Item) -> Row:
         "is_reply": "true" if message.is_reply else "false",
         "mentions_json": _json(_mentions(message)),
     }
-    return tuple(values[name] for name in COLUMNS)
+    # Whatever bytes came in, what goes out is text that can be stored.
+    return tuple(None if (value := values[name]) is None else clean(value) for name in COLUMNS)
 
 
 def _mentions(message: Message) -> list[str]:

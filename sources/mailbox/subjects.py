@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from sources.mailbox.words import clean
+
 _REPLY: Final = "re|aw|antw|antwort|sv|vs|rv|ref|réf|odp|ynt|res|rif|回复|回覆|答复|答覆|返信"
 _FORWARD: Final = "fw|fwd|wg|tr|enc|doorst|vl|vb|i|pd|rv|转发|轉寄|転送"
 _PREFIX: Final = re.compile(
@@ -36,7 +38,7 @@ def message_id(value: str) -> str:
     """The Message-ID of a header: without angles and blanks; empty when there is none."""
     found = _MESSAGE_ID.search(value)
     one = found[1] if found is not None else value
-    one = re.sub(r"\s+", "", one).strip("<>")
+    one = re.sub(r"\s+", "", clean(one)).strip("<>")
     return one[:900] if len(one) > 2 else ""
 
 
@@ -45,7 +47,7 @@ def message_ids(value: str) -> tuple[str, ...]:
 
     Some programs leave the angles out, some write words around them ("Your message of Friday <...>").
     """
-    value = value[:40_000]
+    value = clean(value[:40_000])
     found = _MESSAGE_ID.findall(value) or _BARE_ID.findall(value)
     ids = dict.fromkeys(one for text in found if len(one := re.sub(r"\s+", "", text)) > 2)
     kept = tuple(ids)

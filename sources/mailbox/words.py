@@ -85,14 +85,14 @@ def decoded(data: bytes, charset: str = "") -> tuple[str, str]:
         charset: As declared; empty when nothing was.
     """
     wanted = codec(charset) if charset else ""
-    if data.isascii() and wanted not in _SEVEN_BIT:
-        return data.decode("ascii"), wanted or "us-ascii"
+    if wanted.startswith(("utf-16", "utf-32", "utf_16", "utf_32")):
+        return data.decode(wanted, "replace"), wanted
     if wanted in _SEVEN_BIT:
         text = data.decode(wanted, "replace")
         if text.count("\ufffd") * 10 <= len(text):
             return text, wanted
-    if wanted.startswith(("utf-16", "utf-32")):
-        return data.decode(wanted, "replace"), wanted
+    elif data.isascii():
+        return data.decode("ascii"), wanted or "us-ascii"
     try:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
@@ -110,6 +110,8 @@ def decoded(data: bytes, charset: str = "") -> tuple[str, str]:
     guess = _guess(data[:_GUESSED])
     if guess:
         return data.decode(guess, "replace"), guess
+    if wanted in {"utf-8", "utf8"}:
+        return data.decode("utf-8", "nightdesk-windows"), "utf-8"
     return data.decode(wanted or "cp1252", "replace"), wanted or "cp1252"
 
 

@@ -169,9 +169,11 @@ def server() -> Iterator[Server]:
     users = "".join(f"tom{number}@ours.example:{PASSWORD}\n" for number in range(1, 40))
     (base / "users").write_text(users)
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        + ["-keyout", str(base / "key.pem"), "-out", str(base / "cert.pem"), "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-days", "2", "-keyout", str(base / "key.pem"), "-out", str(base / "cert.pem"), "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+        ],
         check=True,
         capture_output=True,
     )
@@ -321,14 +323,13 @@ def test_a_deleted_folder_is_marked_and_its_messages_stay(account: Account, tmp_
     assert rows(tmp_path, "select count(*) from mailbox.messages") == [(1,)]
 
 
-ATTACHED = (
-    "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=outer\n"
-)
+ATTACHED = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=outer\n"
 ATTACHED_BODY = (
     "--outer\nContent-Type: multipart/alternative; boundary=inner\n\n"
     "--inner\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n"
     "Der Vertrag f=C3=BCr Sie.\n--inner\nContent-Type: text/html; charset=utf-8\n\n<p>Der Vertrag</p>\n--inner--\n"
-    "--outer\nContent-Type: application/pdf; name=contract.pdf\nContent-Disposition: attachment; filename=contract.pdf\n"
+    "--outer\nContent-Type: application/pdf; name=contract.pdf\n"
+    "Content-Disposition: attachment; filename=contract.pdf\n"
     "Content-Transfer-Encoding: base64\n\n" + "QUJD" * 20_000 + "\n--outer\n"
     "Content-Type: message/rfc822\n\nFrom: Joe <joe@partner.example>\nSubject: Prices\n"
     "Message-ID: <inner@partner.example>\nContent-Type: text/plain\n\nWe pay 40 EUR.\n--outer--"
@@ -356,9 +357,7 @@ def test_attachments_are_listed_and_their_bytes_never_asked_for(account: Account
     assert len(items) == 1
     assert not [one for one in asked if one.startswith("BODY[")], "only BODY.PEEK leaves a message unseen"
     account.load(tmp_path)
-    ((body, attachments, size),) = rows(
-        tmp_path, "select body, attachments_json, size_bytes from mailbox.messages"
-    )
+    ((body, attachments, size),) = rows(tmp_path, "select body, attachments_json, size_bytes from mailbox.messages")
     assert body.startswith("Der Vertrag für Sie.")
     assert "From: Joe <joe@partner.example>" in body and "We pay 40 EUR." in body
     import json
@@ -373,9 +372,7 @@ def test_attachments_are_listed_and_their_bytes_never_asked_for(account: Account
 
 
 def _read(account: Account, how: Callable[[MailboxSettings], Any], **more: Any) -> Iterator[Item]:
-    ledger = Ledger(
-        ask=lambda _: [], problem=lambda *_: None, read_file=lambda *_: None, now=NOW
-    )
+    ledger = Ledger(ask=lambda _: [], problem=lambda *_: None, read_file=lambda *_: None, now=NOW)
     return read(account.settings(**more), ledger, connect=how, sleep=lambda _: None)
 
 
