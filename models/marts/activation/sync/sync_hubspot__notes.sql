@@ -111,7 +111,9 @@ final as (
         'meeting_brief' as operation,
         wanted.answer_id,
         'Brief of the meeting on '
-        || cast({{ utc_date('wanted.started_at') }} as varchar) as reason,
+        || cast(
+            coalesce(wanted.meeting_date, {{ utc_date('wanted.started_at') }}) as varchar
+        ) as reason,
         wanted.confidence,
         coalesce(wanted.evidence_json, '[]') as evidence,
         wanted.evidence_count,
