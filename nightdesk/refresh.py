@@ -99,6 +99,26 @@ def refresh(
     return night
 
 
+def _identity(
+    project: prepare.Project, run: runs.Run, dbt: Dbt, fresh: waves.Freshness, clock: Clock, progress: Progress
+) -> None:
+    """Weigh who is who among records of several sources, before anything rests on it."""
+    from nightdesk.identity import step
+
+    with run.step("build_identity") as numbers:
+        names = fresh.needed_to_build(step.NODES)
+        progress("build", f"who is who: {len(names)} nodes")
+        numbers |= dbt.build(names, progress=lambda node: progress("build", node)).statuses
+        fresh.built(names)
+    with run.step("identity") as numbers:
+        report = step.run(project, clock=clock, run_id=run.run_id, progress=progress)
+        numbers |= report.numbers()
+    if report.suggested:
+        progress("identity", f"{report.suggested:,} links to look at: nightdesk identity list")
+    if report.appended:
+        fresh.ledger_grew(step.LEDGER_TABLES)
+
+
 def _manifest_path(project: prepare.Project) -> Path:
     return project.folder / os.environ.get("DBT_TARGET_PATH", "target") / "manifest.json"
 
@@ -149,6 +169,9 @@ def _night(
     fresh = waves.Freshness(graph)
     timed("build", began)
     order = waves.waves(graph)
+    if project.sources.has_several:
+        _identity(project, run, dbt, fresh, clock, progress)
+        timed("identity", began)
     for name in selected or ():
         if name not in graph.queues:
             raise NightdeskError(

@@ -156,6 +156,12 @@ class Freshness:
         wanted = (self._graph.ancestors(queues) | set(queues)) & self._due_models
         return self._names(wanted)
 
+    def needed_to_build(self, names: Iterable[str]) -> list[str]:
+        """Names to build so that these models are there, the tests that fit included."""
+        named = set(names)
+        ids = {unique_id for unique_id, name in self._graph.models.items() if name in named}
+        return self._names((self._graph.ancestors(ids) | ids) & self._due_models)
+
     def rest(self) -> list[str]:
         """Names of everything still due."""
         return self._names(set(self._due_models))

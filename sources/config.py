@@ -61,6 +61,11 @@ class Sources(BaseModel):
     calendars: tuple[CalendarSettings, ...] = ()
     go_on_without: tuple[SourceName, ...] = ()
 
+    @property
+    def has_several(self) -> bool:
+        """Whether records of one person may come from more than one place."""
+        return len(self.crms) > 1 or bool(self.mailboxes or self.transcripts or self.calendars)
+
     @model_validator(mode="after")
     def _names_are_keys(self) -> Sources:
         if len(set(self.crms)) < len(self.crms):
