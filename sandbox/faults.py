@@ -424,12 +424,29 @@ class BulkJobEnds(_Fault):
     processed: int = Field(default=0, ge=0)
 
 
+class BulkJobWaits(_Fault):
+    """The bulk query job asked for stays at work for this many looks at its state; without `looks`, for ever."""
+
+    about = "read"
+    happens = "a bulk job takes its time"
+    fault: Literal["bulk_job_waits"]
+    looks: int | None = Field(default=None, ge=0)
+
+
+class CursorExpires(_Fault):
+    """What leads to the next pages of queries is forgotten, just before the struck request is worked on."""
+
+    about = "read"
+    happens = "the next pages are forgotten"
+    fault: Literal["cursor_expires"]
+
+
 AnyFault = (
     RateLimit | ServerError | Drop | Cut | Delay | Unauthorised | TokenExpires | MissingScope
     | RefuseRecords | RejectBatch | EmptyAnswer | OmitResults | ExtraResults | ShuffleResults | TraceIds
     | PropertyArchived | PropertyRenamed | PropertyReadOnly | PropertyRetyped | OptionRemoved | FieldHidden
     | RecordArchived | RecordMerged | RecordRecreated | PersonEdits | Automation | Normalise
-    | SearchLag | ClockSkew | AmbiguousKey | BulkJobEnds
+    | SearchLag | ClockSkew | AmbiguousKey | BulkJobEnds | BulkJobWaits | CursorExpires
 )  # fmt: skip
 MODELS: dict[str, type[_Fault]] = {get_args(m.model_fields["fault"].annotation)[0]: m for m in get_args(AnyFault)}
 NAMES = frozenset(MODELS)

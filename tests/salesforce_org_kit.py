@@ -70,7 +70,7 @@ class Loader:
             params["locator"] = answer.headers["Sforce-Locator"]
 
     def refused(self, answer: httpx2.Response, status: int = 400) -> str:
-        assert answer.status_code == status, (answer.status_code, answer.text)
+        assert answer.status_code == status, (answer.status_code, answer.text[:300])
         return answer.json()[0]["errorCode"]
 
 

@@ -23,7 +23,7 @@ from sandbox.crm.store import Store
 from sandbox.crm.tokens import Tokens, missing_scope, needed_scope, unknown
 from sandbox.crm.values import normalise_phone
 
-SUPPORTED = faults.NAMES - {"ambiguous_key", "bulk_job_ends", "field_hidden"}
+SUPPORTED = faults.NAMES - {"ambiguous_key", "bulk_job_ends", "bulk_job_waits", "cursor_expires", "field_hidden"}
 _HOW: dict[str, Callable[[str], str]] = {
     "trim": str.strip,
     "squeeze": lambda text: " ".join(text.split()),

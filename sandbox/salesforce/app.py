@@ -192,8 +192,8 @@ class Api:
         self._sequence += 1
         sequence, received_at = self._sequence, self.store.now()  # the log is in the order of arrival
         faults = self.options.faults
-        user = self.sessions.user(_token(request))
         response = None if faults is None else await faults.before(seen, self)
+        user = self.sessions.user(_token(request))  # a fault may just have ended it
         refused: list[str] = []
         if response is None:
             response = answered = self.answer(request, body, user)

@@ -17,7 +17,7 @@ from nightdesk.errors import NightdeskError
 from sandbox import faults
 from sandbox.crm.answers import CutResponse
 from sandbox.crm.faults import DropConnection
-from sandbox.salesforce import ids
+from sandbox.salesforce import catalog, ids
 from sandbox.salesforce.app import Api, Seen, error_response, records_of, results_of
 from sandbox.salesforce.bulk import Job
 from sandbox.salesforce.call import BulkEnd
@@ -46,7 +46,7 @@ _REASONS: dict[str, tuple[str, str]] = {
     "automation": ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "execution of BeforeUpdate failed"),
     "other": ("UNKNOWN_EXCEPTION", "An unexpected error occurred"),
 }
-_RECORDS = ("Contact", "Lead", "Account", "Task", "ContactHistory", "LeadHistory", "AccountHistory")
+_RECORDS = (*sorted(catalog.REPLICATED - {"User"}), *catalog.HISTORY_OBJECTS, "OpportunityHistory")
 
 
 @dataclass(slots=True)
@@ -167,6 +167,10 @@ class FaultRunner:
                 api.state.ambiguous_key = True
             case faults.BulkJobEnds():
                 api.state.bulk_ends.append(BulkEnd(one.state, one.processed))
+            case faults.BulkJobWaits():
+                api.state.bulk_waits.append(one.looks)
+            case faults.CursorExpires():
+                api.state.cursors.clear()
             case faults.Automation():
                 target = store.fields(one.object_type)[one.sets]
                 trigger = Trigger(one.object_type, one.field, one.sets, parse_cell(target, one.to) if one.to else None)
@@ -281,9 +285,11 @@ def look(request: Seen, api: Api) -> faults.Seen:
         kind = "schema"
     elif area == "sobjects" and parts and parts[0] in _RECORDS:
         kind = "read" if request.method == "GET" else "write"
-        records |= set(parts[1:2])
+        records |= set(parts[1:2]) - {"deleted", "updated"}
     elif area == "composite":
         kind = "read" if len(parts) == 2 and request.method in ("GET", "POST") else "write"
+    elif rest.startswith("jobs/query") or (area in ("query", "queryAll") and parts):
+        kind = "read"  # a bulk query, or a later page
     elif area == "jobs" and request.method == "PATCH":
         kind = "write"
         job = api.state.jobs.get(parts[1])
