@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -32,6 +33,39 @@ class Watching(httpx2.BaseTransport):
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         self.seen.append(request)
         return self.inner.handle_request(request)
+
+
+class Chaos(httpx2.BaseTransport):
+    """Every few requests something goes wrong, and always in another way."""
+
+    def __init__(self, inner: httpx2.BaseTransport, seed: int, share: float = 0.3) -> None:
+        self.inner, self.draw, self.share = inner, random.Random(seed), share
+        self.troubles: dict[str, int] = {}
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        if self.draw.random() >= self.share or request.url.path.endswith("/token"):
+            return self.inner.handle_request(request)
+        trouble = self.draw.choice(("429", "503", "timeout", "cut", "half", "expired", "lost"))
+        if trouble == "lost" and "/query/" not in request.url.path:
+            trouble = "503"
+        self.troubles[trouble] = self.troubles.get(trouble, 0) + 1
+        match trouble:
+            case "timeout":
+                raise httpx2.ReadTimeout("slow", request=request)
+            case "cut":
+                raise httpx2.RemoteProtocolError("peer closed connection", request=request)
+            case "half":
+                answer = self.inner.handle_request(request)
+                content = answer.read()
+                kept = content[: self.draw.randrange(max(1, len(content)))]
+                headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
+                return httpx2.Response(answer.status_code, content=kept, headers=headers)
+            case "expired":
+                return httpx2.Response(401, json=[{"errorCode": "INVALID_SESSION_ID", "message": "expired"}])
+            case "lost":
+                return httpx2.Response(400, json=[{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid"}])
+            case _:
+                return httpx2.Response(int(trouble), json=[{"errorCode": "BUSY", "message": "busy"}])
 
 
 @dataclass
@@ -68,8 +102,7 @@ class Loads:
             return connection.execute(sql).fetchall()
 
     def table(self, name: str, *columns: str, where: str = "true") -> list[tuple[Any, ...]]:
-        chosen = ", ".join(f'"{column}"' for column in columns)
-        return self.rows(f"select {chosen} from salesforce.{name} where {where} order by all")
+        return self.rows(f"select {', '.join(columns)} from salesforce.{name} where {where} order by all")
 
 
 def moved(report: LoadReport) -> dict[str, int]:
