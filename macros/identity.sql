@@ -149,3 +149,48 @@
         true
     )
 {%- endmacro %}
+
+{#- The words of a list that are not among others; both are arrays. -#}
+{% macro words_without(words, others) -%}
+    list_filter({{ words }}, lambda one_word: not list_contains({{ others }}, one_word))
+{%- endmacro %}
+
+{#- The different values of an array, sorted, without nulls: equal sets are equal arrays. -#}
+{% macro as_set(values) -%}
+    list_sort(list_distinct(list_filter({{ values }}, lambda one_value: one_value is not null)))
+{%- endmacro %}
+
+{#- A country under the one name that is compared; itself where the policy has no other name for it. -#}
+{% macro one_country(expression, countries) -%}
+    coalesce({{ countries }}[{{ compared_words(expression) }}], {{ compared_words(expression) }})
+{%- endmacro %}
+
+{#- A name without what stands in brackets ("(Acme)", "[external]"). -#}
+{% macro unbracketed(expression) -%}
+    trim(regexp_replace({{ expression }}, '\(.*?\)|\[.*?\]', '', 'g'))
+{%- endmacro %}
+
+{#- The association that comes first where one company has to be chosen: the primary one (type 1), then by id. -#}
+{% macro first_employer(column) -%}
+    min_by(
+        companies.{{ column }},
+        row(case associations.association_type_id when 1 then 0 else 1 end, companies.account_id)
+    )
+{%- endmacro %}
+
+{#- A mailbox, whatever its owner puts into the address: no +tag, and no dots where the provider ignores them. -#}
+{% macro mailbox(local_part, domain) -%}
+    case
+        when {{ domain }} in ('gmail.com', 'googlemail.com')
+            then replace(split_part({{ local_part }}, '+', 1), '.', '') || '@gmail.com'
+        else split_part({{ local_part }}, '+', 1) || '@' || {{ domain }}
+    end
+{%- endmacro %}
+
+{#- Words that are no part of a name, and words that tell fathers from sons. -#}
+{% macro name_titles() -%}
+    ['dr', 'prof', 'professor', 'mr', 'mrs', 'ms', 'miss', 'mx', 'herr', 'frau', 'dipl', 'ing', 'phd', 'mba', 'msc']
+{%- endmacro %}
+{% macro name_generations() -%}
+    ['jr', 'jun', 'junior', 'sr', 'sen', 'senior', 'ii', 'iii', 'iv']
+{%- endmacro %}

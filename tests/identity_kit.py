@@ -20,6 +20,7 @@ IDENTITY = ROOT / "models" / "intermediate" / "identity"
 BEFORE_WEIGHING = (
     "int_identity_words",
     "int_identity_merges",
+    "int_identity_addresses",
     "int_identity_people",
     "int_identity_accounts",
     "int_identity_cross_ids",
@@ -45,6 +46,7 @@ create or replace table int_source_merges (object_type varchar, merged_record_id
 create or replace table int_source_deletions (object_type varchar, record_id varchar);
 create or replace table int_source_participants (record_id varchar, source varchar,
     participant_name varchar, email varchar);
+create or replace table int_source_emails (email_id varchar, thread_id varchar);
 create or replace table int_internal_domains (domain varchar);
 create or replace table crm_links (crm varchar, object_type varchar, crm_record_id varchar, record_id varchar);
 create or replace table identity_links (link_id varchar, identity_run_id varchar, object_type varchar, kind varchar,

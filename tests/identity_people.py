@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from identity_kit import account, person
+from tests.identity_kit import account, person
 
 _SYLLABLES = ("ba", "ber", "bru", "dan", "del", "fen", "gar", "hal", "hol", "kel", "kor", "lan", "len", "mar", "mer")
 _SYLLABLES += ("nor", "pel", "ram", "ros", "sal", "sen", "tar", "tor", "val", "ven", "wil", "win", "zel", "dor", "gol")
@@ -15,12 +15,15 @@ _WORDS = ("Nord", "Sued", "Alpen", "Delta", "Hafen", "Kern", "Linden", "Orbit", 
 _WORDS += ("Tempo", "Union", "Vista", "Wald", "Zenit", "Argo", "Bora", "Cobalt", "Dune", "Elm", "Falk", "Granit")
 _TRADES = ("Freight", "Foods", "Textil", "Machinery", "Pharma", "Retail", "Logistics", "Paper", "Glass", "Tools")
 _GIVEN = (
-    "Robert William James Elizabeth Katherine Michael Thomas Christopher Johannes Wolfgang Matthias Sabine Claudia "
-    "Stefanie Monika Andreas Martina Friedrich Ulrich Helena Giulia Marco Lorenzo Camille Antoine Margaret Daniel "
-    "Anthony Samuel Joseph Patricia Beatrice Edward Richard Susan Deborah Gregory Nicholas Philip Raymond Victoria "
-    "Jessica Rebecca Benjamin Alexander Maximilian Katharina Johanna Gerhard Gabriele Heinrich Barbara Cornelia Detlef "
-    "Eleonore Florian Gudrun Henning Ingrid Joachim Karsten Lieselotte Manfred Norbert Ottilie Petra Reinhard Silke"
-).split()  # noqa: SIM905
+    "Robert", "William", "James", "Elizabeth", "Katherine", "Michael", "Thomas", "Christopher", "Johannes",
+    "Wolfgang", "Matthias", "Sabine", "Claudia", "Stefanie", "Monika", "Andreas", "Martina", "Friedrich",
+    "Ulrich", "Helena", "Giulia", "Marco", "Lorenzo", "Camille", "Antoine", "Margaret", "Daniel", "Anthony",
+    "Samuel", "Joseph", "Patricia", "Beatrice", "Edward", "Richard", "Susan", "Deborah", "Gregory", "Nicholas",
+    "Philip", "Raymond", "Victoria", "Jessica", "Rebecca", "Benjamin", "Alexander", "Maximilian", "Katharina",
+    "Johanna", "Gerhard", "Gabriele", "Heinrich", "Barbara", "Cornelia", "Detlef", "Eleonore", "Florian",
+    "Gudrun", "Henning", "Ingrid", "Joachim", "Karsten", "Lieselotte", "Manfred", "Norbert", "Ottilie", "Petra",
+    "Reinhard", "Silke",
+)  # fmt: skip
 _NICK = {
     "Robert": "Bob", "William": "Bill", "Elizabeth": "Liz", "Katherine": "Kate", "Michael": "Mike", "Thomas": "Tom",
     "Christopher": "Chris", "Margaret": "Peggy", "Daniel": "Dan", "Samuel": "Sam", "Joseph": "Joe", "Edward": "Ted",

@@ -221,6 +221,18 @@ PEOPLE = Model(
             ),
             rare="company_domain",
         ),
+        Comparison(
+            "conversation",
+            "len(talks_with_l) + len(talks_with_r) = 0",
+            (
+                Outcome(
+                    "same",
+                    "list_contains(talks_with_l, record_id_r) or list_contains(talks_with_r, record_id_l)",
+                    "in the same conversations",
+                ),
+                Outcome("others", "", "in conversations with others"),
+            ),
+        ),
         _PLACE,
         Comparison(
             "title",

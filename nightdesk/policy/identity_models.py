@@ -17,6 +17,7 @@ PEOPLE: dict[str, tuple[str, ...]] = {
     "address": ("same", "same_odd_mailbox", "same_mailbox_name", "other_mailbox_there", "different"),
     "phone": ("same", "same_shared", "different"),
     "company": ("same", "linked", "same_name", "similar_name", "different"),
+    "conversation": ("same", "others"),
     "place": ("same_city", "same_country", "different_country"),
     "title": ("same", "different"),
 }  # fmt: skip

@@ -8,7 +8,7 @@ words as (
 
 ),
 
-merges as (
+crm_merges as (
 
     select
         merged_record_id,
@@ -31,9 +31,9 @@ companies as (
         split_part(companies.account_id, ':', 1) as source,
         companies.source_object_type,
         companies.source_record_id,
-        coalesce(merges.surviving_record_id, companies.account_id)
+        coalesce(crm_merges.surviving_record_id, companies.account_id)
             as standing_in_crm_id,
-        merges.merged_record_id is null
+        crm_merges.merged_record_id is null
         and not coalesce(companies.is_archived, false)
         and deletions.record_id is null as is_live,
         companies.account_name,
@@ -43,8 +43,8 @@ companies as (
         companies.created_at,
         {{ web_host('companies.domain') }} as host
     from {{ ref('int_source_companies') }} as companies
-    left join merges
-        on companies.account_id = merges.merged_record_id
+    left join crm_merges
+        on companies.account_id = crm_merges.merged_record_id
     left join deletions
         on companies.account_id = deletions.record_id
 
@@ -56,14 +56,11 @@ keyed as (
         companies.*,
         {{ registered_domain('companies.host', 'words.two_part_suffixes') }}
             as registered_domain,
-        list_filter(
-            string_split({{ compared_words('companies.account_name') }}, ' '),
-            lambda word: not list_contains(words.legal_forms, word)
-        ) as ordered_words,
-        coalesce(
-            words.countries[{{ compared_words('companies.country') }}],
-            {{ compared_words('companies.country') }}
-        ) as country_key,
+        {{ words_without(
+            "string_split(" ~ compared_words('companies.account_name') ~ ", ' ')",
+            'words.legal_forms'
+        ) }} as ordered_words,
+        {{ one_country('companies.country', 'words.countries') }} as country_key,
         {{ compared_words('companies.city') }} as city_key,
         words.shared_domains
     from companies
@@ -89,7 +86,7 @@ final as (
 
         -- as it is compared
         nullif(array_to_string(ordered_words, ' '), '') as name_key,
-        case when len(ordered_words) > 0 then list_sort(list_distinct(ordered_words)) end
+        case when len(ordered_words) > 0 then {{ as_set('ordered_words') }} end
             as name_words,
         case
             when

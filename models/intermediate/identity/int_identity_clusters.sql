@@ -3,7 +3,7 @@
 -- people confirmed holds it together, and where that is not enough, nothing does.
 with recursive
 
-merges as (
+crm_merges as (
 
     select
         merged_record_id,
@@ -61,9 +61,9 @@ links as (
         links.status,
         links.is_decided_by_a_person
     from {{ ref('int_identity_links') }} as links
-    left join merges as left_merges
+    left join crm_merges as left_merges
         on links.left_record_id = left_merges.merged_record_id
-    left join merges as right_merges
+    left join crm_merges as right_merges
         on links.right_record_id = right_merges.merged_record_id
     where
         links.status in ('confirmed', 'rejected')

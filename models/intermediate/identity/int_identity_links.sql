@@ -135,8 +135,9 @@ final as (
         -- booleans
         reviews.decision is not null as is_decided_by_a_person,
         keys.link_id is not null
-        or coalesce(weighed.match_probability >= thresholds.identity_suggest_from, false)
-            as is_likely,
+        or coalesce(
+            weighed.match_probability >= thresholds.identity_suggest_from, false
+        ) as is_likely,
         coalesce(
             reviews.inputs_hash <> {{ pair_inputs(
                 'pairs.left_record_id', 'left_inputs.inputs_hash',

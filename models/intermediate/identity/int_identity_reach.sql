@@ -15,7 +15,7 @@ aliases as (
 
 thresholds as (
 
-    select identity_caution_from
+    select coalesce(identity_caution_from, 0.2) as identity_caution_from
     from {{ ref('stg_policy__numbers') }}
 
 ),
@@ -133,7 +133,10 @@ ways as (
         reached.reached_record_id,
         coalesce(
             any_value(direct.surest),
-            min_by(last_steps.surest, row(last_steps.surest.status, last_steps.surest.link_id))
+            min_by(
+                last_steps.surest,
+                row(last_steps.surest.status, last_steps.surest.link_id)
+            )
         ) as surest,
         any_value(direct.surest) is not null as is_direct
     from reached
@@ -157,9 +160,9 @@ final as (
     select
         record_id,
         reached_record_id,
-        surest.link_id as link_id,
+        surest.link_id,
         surest.status as link_status,
-        surest.match_probability as match_probability,
+        surest.match_probability,
         is_direct
     from ways
 

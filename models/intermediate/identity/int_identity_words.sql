@@ -35,6 +35,22 @@ nicknames as (
 
 ),
 
+known_countries as (
+
+    select map(list(alias order by alias), list(country order by alias)) as by_alias
+    from countries
+
+),
+
+known_nicknames as (
+
+    select
+        map(list(nickname order by nickname), list(names order by nickname))
+            as by_nickname
+    from nicknames
+
+),
+
 final as (
 
     select
@@ -56,12 +72,8 @@ final as (
         coalesce(
             list(item order by item) filter (list_name = 'identity_legal_forms'), []
         ) as legal_forms,
-        (select map(list(alias order by alias), list(country order by alias)) from countries)
-            as countries,
-        (
-            select map(list(nickname order by nickname), list(names order by nickname))
-            from nicknames
-        ) as nicknames
+        (select known_countries.by_alias from known_countries) as countries,
+        (select known_nicknames.by_nickname from known_nicknames) as nicknames
     from lists
 
 )

@@ -2,7 +2,7 @@
 -- person or account as a record of another CRM. The one that stands is never itself in here.
 with
 
-merges as (
+crm_merges as (
 
     select
         object_type,
@@ -31,14 +31,14 @@ twins as (
 final as (
 
     select
-        merges.merged_record_id as record_id,
-        coalesce(twins.standing_record_id, merges.surviving_record_id)
+        crm_merges.merged_record_id as record_id,
+        coalesce(twins.standing_record_id, crm_merges.surviving_record_id)
             as stands_for_record_id,
-        merges.object_type,
-        merges.reason
-    from merges
+        crm_merges.object_type,
+        crm_merges.reason
+    from crm_merges
     left join twins
-        on merges.surviving_record_id = twins.record_id
+        on crm_merges.surviving_record_id = twins.record_id
 
     union all
 
@@ -51,9 +51,9 @@ final as (
             else 'same_account'
         end as reason
     from twins
-    left join merges
-        on twins.record_id = merges.merged_record_id
-    where merges.merged_record_id is null
+    left join crm_merges
+        on twins.record_id = crm_merges.merged_record_id
+    where crm_merges.merged_record_id is null
 
 )
 

@@ -17,7 +17,7 @@ clusters as (
 
 ),
 
-merges as (
+crm_merges as (
 
     select
         merged_record_id,
@@ -69,11 +69,12 @@ final as (
         links.status,
         links.rule,
         case links.rule
-            when 'crm_says_so' then 'a CRM, or the seed crm_links, names one as the other'
+            when 'crm_says_so'
+                then 'a CRM, or the seed crm_links, names one as the other'
             when 'same_address'
                 then 'the same mailbox, which is nobody else''s, and names that agree'
             when 'same_domain'
-                then 'the only accounts of their CRMs under this domain, names that agree'
+                then 'the only accounts of their CRMs under this domain'
             when 'same_domain_and_name'
                 then 'the only accounts of this name under this domain'
             when 'shares_domain'
@@ -103,9 +104,9 @@ final as (
     from links
     left join explained
         on links.link_id = explained.link_id
-    left join merges as left_merges
+    left join crm_merges as left_merges
         on links.left_record_id = left_merges.merged_record_id
-    left join merges as right_merges
+    left join crm_merges as right_merges
         on links.right_record_id = right_merges.merged_record_id
     left join clusters as left_clusters
         on

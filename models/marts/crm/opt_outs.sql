@@ -1,5 +1,6 @@
 -- One row per contact and way in which they said no (policies/suppression.yml). Global: whoever shares the address is
--- out as well. For good: an answer that once heard a no keeps counting until a person lifts it.
+-- out as well, and so is every record that is, or may well be, the same person's. For good: an answer that once heard a
+-- no keeps counting until a person lifts it.
 with
 
 sources as (
@@ -20,35 +21,38 @@ always as (
 
 ),
 
-merged as (
+aliases as (
 
     select
-        merged_record_id,
-        surviving_record_id
-    from {{ ref('merged_records') }}
+        record_id,
+        stands_for_record_id
+    from {{ ref('int_record_aliases') }}
+    where object_type = 'contacts'
 
 ),
 
 staged_contacts as (
 
     select
-        coalesce(merged.surviving_record_id, contacts.contact_id) as contact_id,
+        coalesce(aliases.stands_for_record_id, contacts.contact_id) as contact_id,
         contacts.email,
         contacts.is_email_opted_out,
         contacts.lead_status,
         contacts.updated_at
     from {{ ref('int_source_contacts') }} as contacts
-    left join merged
-        on contacts.contact_id = merged.merged_record_id
+    left join aliases
+        on contacts.contact_id = aliases.record_id
 
 ),
 
 addresses as (
 
-    select
-        email,
-        contact_id
-    from {{ ref('int_contact_addresses') }}
+    select distinct
+        addresses.email,
+        coalesce(aliases.stands_for_record_id, addresses.contact_id) as contact_id
+    from {{ ref('int_contact_addresses') }} as addresses
+    left join aliases
+        on addresses.contact_id = aliases.record_id
 
 ),
 
@@ -251,14 +255,14 @@ meant as (
         said_no.evidence_id,
         said_no.opted_out_at,
         said_no.email,
-        coalesce(merged.surviving_record_id, said_no.contact_id) as contact_id
+        coalesce(aliases.stands_for_record_id, said_no.contact_id) as contact_id
     from said_no
-    left join merged
-        on said_no.contact_id = merged.merged_record_id
+    left join aliases
+        on said_no.contact_id = aliases.record_id
 
 ),
 
-reached as (
+directly_reached as (
 
     select
         source,
@@ -297,6 +301,87 @@ reached as (
 
 ),
 
+-- A no may also have come from an address that no record has.
+speakers as (
+
+    select
+        source,
+        evidence,
+        evidence_id,
+        opted_out_at,
+        contact_id as record_id
+    from directly_reached
+
+    union all
+
+    select
+        meant.source,
+        meant.evidence,
+        meant.evidence_id,
+        meant.opted_out_at,
+        unknown_addresses.record_id
+    from meant
+    inner join {{ ref('int_identity_people') }} as unknown_addresses
+        on
+            meant.email = unknown_addresses.email
+            and unknown_addresses.record_kind = 'address'
+
+),
+
+-- Unknown consent counts as no: a link that is only suggested carries it too (policies/identity.yml: caution_from).
+reached_by_links as (
+
+    select
+        'linked_person' as source,
+        format(
+            '{} (same person by link {}, {})',
+            speakers.evidence,
+            reach.link_id,
+            if(
+                reach.link_status = 'confirmed',
+                'confirmed',
+                format('suggested at {:.0f} %', 100 * reach.match_probability)
+            )
+        ) as evidence,
+        speakers.evidence_id,
+        speakers.opted_out_at,
+        reach.reached_record_id as contact_id
+    from speakers
+    inner join {{ ref('int_identity_reach') }} as reach
+        on speakers.record_id = reach.record_id
+    left join directly_reached
+        on reach.reached_record_id = directly_reached.contact_id
+    where directly_reached.contact_id is null
+
+),
+
+reached as (
+
+    select * from directly_reached
+
+    union all by name
+
+    select * from reached_by_links
+
+),
+
+-- A record and those it stands for are one person.
+records_of_person as (
+
+    select
+        stands_for_record_id as contact_id,
+        record_id
+    from aliases
+
+    union
+
+    select
+        contact_id,
+        contact_id as record_id
+    from reached
+
+),
+
 lifted as (
 
     select item as contact_id
@@ -320,8 +405,10 @@ final as (
         ) as evidence_id,
         min(reached.opted_out_at) as opted_out_at
     from reached
+    inner join records_of_person
+        on reached.contact_id = records_of_person.contact_id
     inner join {{ ref('int_contacts') }} as contacts
-        on reached.contact_id = contacts.contact_id
+        on records_of_person.record_id = contacts.contact_id
     left join lifted
         on lifted.contact_id in (contacts.contact_id, contacts.source_record_id)
     where lifted.contact_id is null

@@ -102,8 +102,9 @@ gathered as (
             as sources,
         list(distinct email order by email) filter (where email is not null)
             as addresses,
-        list(distinct mail_domain order by mail_domain)
-            filter (where mail_domain is not null) as domains
+        list(distinct mail_domain order by mail_domain) filter (
+            where mail_domain is not null
+        ) as domains
     from everything
     group by contact_id
 
