@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from sources.kit.tables import Table
 
-_AFTER_LOAD = ("load_watermarks", "files", "calendars")  # rows in one of these tell that a source was loaded
-
 
 def check(
     raw_path: Path,
@@ -130,8 +128,8 @@ def _is_loaded(connection: duckdb.DuckDBPyConnection, dataset: str, tables: Mapp
     }
     return any(
         connection.execute(f'select 1 from {dataset}."{name}" limit 1').fetchone() is not None
-        for name in _AFTER_LOAD
-        if name in tables and name in there
+        for name in tables
+        if name in there
     )
 
 

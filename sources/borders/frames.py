@@ -96,7 +96,7 @@ def raw_sql(
                 for name in check.required
             ]
         case "watermarks":
-            parts = _watermarks(tables, dataset)
+            parts = _watermarks(tables, dataset, check.streams)
         case "future":
             parts = [
                 _future(one, column.name, as_of)
@@ -142,9 +142,12 @@ def _volume(one: Table, counts: Mapping[str, int], compare_from: int) -> str:
 
 
 def _shown(one: Table, column: str) -> str:
-    """A key's column as it may be shown: an address only as the beginning of its hash."""
+    """A key's column as it may be shown: what is or may hold an address only as the beginning of its hash."""
     text = f"coalesce(\"{column}\"::varchar, '?')"
-    return f"'#' || left(sha256({text}), 8)" if column == "email" or column in one.addresses else text
+    hashed = f"'#' || left(sha256({text}), 8)"
+    if column == "email" or column in one.addresses:
+        return hashed
+    return f"case when contains({text}, '@') then {hashed} else {text} end"
 
 
 def _keys(one: Table) -> str:
@@ -167,14 +170,12 @@ def _keys(one: Table) -> str:
     """
 
 
-def _watermarks(tables: Mapping[str, Table], dataset: str) -> list[str]:
+def _watermarks(tables: Mapping[str, Table], dataset: str, streams: Mapping[str, str]) -> list[str]:
     """Per object table with rows: whether its stream has a watermark, and how far a record is ahead of it."""
-    if "load_watermarks" not in tables:
-        return []
     parts: list[str] = []
     for name, one in tables.items():
         stamp = next((column for column in ("updated_at", "system_modstamp") if column in one.names), "")
-        if one.key != ("id",) or not stamp:
+        if not stamp or (streams and name not in streams) or (not streams and one.key != ("id",)):
             continue
         parts.append(
             f"""
@@ -185,7 +186,7 @@ def _watermarks(tables: Mapping[str, Table], dataset: str) -> list[str]:
                     as hours_past_watermark,
                 array_to_string(max_by(objects.id, row(objects."{stamp}", objects.id), 5), ', ') as sample
             from {dataset}."{name}" as objects
-            left join {dataset}.load_watermarks as marks on marks.stream = '{name}'
+            left join {dataset}.load_watermarks as marks on marks.stream = {_text(streams.get(name, name))}
             {"where not objects.archived" if "archived" in one.names else ""}
             having count(*) > 0
             """

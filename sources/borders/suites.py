@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -56,6 +56,8 @@ class Check(BaseModel):
         compare_from: Counts below this are not compared (frames `volumes`, `measures`).
         stamps: Columns that must not lie in the future (frame `future`).
         measures: What is compared with the load before (frame `measures`).
+        streams: Table to the stream whose watermark it has (frame `watermarks`); when empty, every table with an `id`
+            and a stamp has the stream of its own name.
         expectations: The rules.
     """
 
@@ -68,6 +70,7 @@ class Check(BaseModel):
     compare_from: int = 0
     stamps: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
+    streams: Mapping[str, str] = Field(default_factory=dict[str, str])
     expectations: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

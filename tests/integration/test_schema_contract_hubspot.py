@@ -165,13 +165,10 @@ def test_dbt_builds_on_an_upgraded_raw_database(upgraded: Path, tmp_path: Path) 
     from nightdesk.clock import system_clock
     from nightdesk.dbt import Dbt
     from nightdesk.ledger import migrate
-    from nightdesk.policy import load, record
 
     ensure_tables(upgraded)
     migrate(tmp_path / "ledger.duckdb", system_clock)
-    project = Path(__file__).parents[2]
-    record(tmp_path / "ledger.duckdb", load(project / "policies"), system_clock)
-    dbt = Dbt(project, tmp_path, AS_OF.date())
+    dbt = Dbt(Path(__file__).parents[2], tmp_path, AS_OF.date())
     names = [name for name in dbt.manifest()["nodes"] if name.startswith("model.") and ".stg_hubspot__" in name]
     built = dbt.build([name.rpartition(".")[2] for name in names])
     assert len(names) > 15 and built.statuses.get("error", 0) == 0

@@ -187,6 +187,65 @@ def test_a_broken_suite_is_one_clear_error(tmp_path: Path) -> None:
         load_suites(tmp_path)
 
 
+def test_the_suites_of_every_source_can_be_computed_and_tell_good_from_bad(tmp_path: Path) -> None:
+    raw = tmp_path / "raw.duckdb"
+    ensure_tables(raw)
+    at = "timestamptz '2026-11-16 10:00:00+00'"
+    rows = {
+        "mailbox.messages": "key 'k1', thread_id 't1', body 'Hello', email_direction 'EMAIL', message_class 'person', "
+        f"occurred_at {at}, from_email 'ada@example.com'",
+        "mailbox.locations": "container 'inbox', position '1:1', message_key 'k1'",
+        "transcripts.calls": f"call_key 'c1', turn_count 1, duration_ms 1000, turns '[{{}}]', started_at {at}",
+        "calendar.calendars": "name 'kim'",
+        "calendar.events": f"id 'e1', calendar 'kim', started_at {at}, ended_at {at}",
+        "salesforce.accounts": f"id 'a1', name 'Acme', system_modstamp {at}",
+        "salesforce.contacts": f"id 'c1', account_id 'a1', owner_id 'u1', email 'ada@example.com', system_modstamp {at}",
+        "salesforce.users": "id 'u1'",
+        "salesforce.opportunity_stages": "id 's1', master_label 'Won'",
+        "salesforce.opportunities": f"id 'o1', stage_name 'Won', probability 90, system_modstamp {at}",
+        "salesforce.leads": f"id 'l1', is_converted true, converted_contact_id 'c1', system_modstamp {at}",
+        "salesforce.merges": "object_type 'Lead', merged_id 'l1', reason 'converted'",
+    } | {
+        f"salesforce.load_watermarks ({name})": f"stream '{name}', watermark {at}"
+        for name in ("accounts", "contacts", "opportunities", "leads")
+    }  # fmt: skip
+    with duckdb.connect(str(raw)) as connection:
+        for table, columns in rows.items():
+            named = [one.split(" ", 1) for one in re.split(r", (?=[a-z_]+ )", columns)]
+            values = ", ".join(f"{value} as {name}" for name, value in [*named, ("_dlt_load_id", "'1'")])
+            connection.execute(f"insert into {table.partition(' ')[0]} by name select {values}")
+    report = check(raw, as_of=AS_OF)
+    assert report.loaded == ("salesforce", "mailbox", "transcripts", "calendar")
+    assert [one.sentence for one in report.verdicts if not one.success] == []
+    with duckdb.connect(str(raw)) as connection:
+        connection.execute(
+            f"""
+            update mailbox.messages set message_class = 'letter', thread_id = null;
+            update mailbox.messages set occurred_at = {at} + interval 30 day;
+            update mailbox.locations set message_key = 'k2';
+            update transcripts.calls set turn_count = 2, duration_ms = -1;
+            update calendar.events set ended_at = {at} - interval 1 day, calendar = 'lee';
+            update salesforce.opportunities set stage_name = 'Lost', probability = 101;
+            update salesforce.contacts set account_id = 'a2', owner_id = 'u2', email = 'nobody';
+            update salesforce.leads set converted_contact_id = null;
+            update salesforce.merges set reason = 'vanished';
+            delete from salesforce.load_watermarks where stream = 'leads';
+            """
+        )
+    with pytest.raises(NightdeskError) as caught:
+        check(raw, as_of=AS_OF, docs_dir=tmp_path / "docs")
+    expected = (
+        "message_class is 'letter'", "share_without_thread is 1", "share_lost is 1", "share_miscounted is 1",
+        "shortest is -1", "backwards is 1", "highest is 101", "share_without_account is 1", "share_without_owner is 1",
+        "share_no_address is 1", "lost is 1 (l1)", "reason is 'vanished'", "leads: is_watermarked is False",
+    )  # fmt: skip
+    assert [text for text in expected if text not in caught.value.what] == []
+    index = (tmp_path / "docs" / "index.html").read_text(encoding="utf-8")
+    warned = "No message was sent more than 2 days", "still read", "is one the org lists"
+    assert [text for text in warned if text not in index] == []
+    assert "ada@example" not in index + caught.value.what
+
+
 def test_every_suite_of_the_project_is_valid_and_says_what_it_means() -> None:
     folders = [path.name for path in SUITES_DIR.iterdir()]
     assert {"every", "hubspot"} <= set(folders)
