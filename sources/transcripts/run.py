@@ -106,7 +106,7 @@ def load(
         clock: Now.
 
     Raises:
-        NightdeskError: two sources have one name, or the raw database is in use.
+        NightdeskError: two sources have one name, a folder is not there, or the raw database is in use.
     """
     names = [one.name for one in settings]
     twice = next((one for one in names if names.count(one) > 1), None)
@@ -149,10 +149,11 @@ class _Load:
         changed: list[Found] = []
         for settings in self._settings.values():
             if not settings.path.exists():
-                self._run.problem(
-                    str(settings.path), None, "The folder is not there", "Check `path`; what is loaded stays."
+                raise NightdeskError(
+                    f"The folder of the transcripts `{settings.name}` is not there",
+                    where=str(settings.path),
+                    todo="Correct `path`, or bring the folder back; what is loaded stays.",
                 )
-                continue
             for found in found_files(settings):
                 looked += 1
                 if looked % 500 == 0:
@@ -324,7 +325,7 @@ class _Load:
     def _write(self, played: dict[str, _Loaded]) -> None:
         keys = _Keys(played.values())
         for group in grouped(part for place in self._parts for part in self._parts[place]):
-            if group[0].transcript.turns:  # else a description whose words are nowhere: no call to tell of
+            if group[0].has_words:  # else a description whose words are nowhere: no call to tell of
                 self._run.add("calls", [self._row(keys.of(group), one_call(group), group)])
         self._run.replace("calls", "call_key", list(played))
 

@@ -5,17 +5,20 @@ Two parts are one call, in this order:
 2. they stand in one folder under one name but for ending and words like `transcript` or `meta`: a description without
    words belongs to the words beside it, two wordings only if they say much the same;
 3. they say exactly the same, at some length;
-4. they start within minutes of each other, the same people speak, and they say much the same.
+4. they start within minutes of each other, the same people speak, and they say much the same. When a file was written
+   is no start: files are copied by the thousand.
 Parts with different ids of one system are never one call, whatever else they share.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from itertools import pairwise
@@ -25,6 +28,7 @@ from sources.transcripts.model import (
     STARTED_RANK,
     Speaker,
     Transcript,
+    Turn,
     end_of,
     joined,
     same_name,
@@ -45,6 +49,7 @@ _NOISE = re.compile(
     r"|speakers?|info|en|en-us|de|fr|es|nl)$",
     re.IGNORECASE,
 )
+_NOBODY = re.compile(r"speaker \d|unknown", re.IGNORECASE)
 _ENDINGS = (
     ".vtt",
     ".srt",
@@ -65,19 +70,45 @@ _ENDINGS = (
 
 @dataclass(frozen=True)
 class Part:
-    """What one file knows of one call.
+    """What one file knows of one call. Its words are packed away: thousands of calls stand side by side in a load.
 
     Attributes:
         source: Name of the settings it was found by.
         file: Path below the source's folder, with `/`; `#2` behind it where a file holds several calls.
-        transcript: What was read.
+        transcript: What was read; once the part is made, without its turns. `whole` has them.
         alone: Whether the file holds nothing but this one: only then does its name say anything.
+        has_words: Whether there are turns.
+        richness: Sorts the richest part first: words, the share of them with a speaker, times, length, people.
+        fingerprint: Equal for parts that say exactly the same; empty where too little is said to tell.
     """
 
     source: str
     file: str
     transcript: Transcript
     alone: bool = True
+    has_words: bool = field(init=False)
+    richness: tuple[int, int, int, int, int, str, str] = field(init=False)
+    fingerprint: str = field(init=False)
+    _packed: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        one = self.transcript
+        rows = [[turn.speaker, turn.start_ms, turn.end_ms, turn.text] for turn in one.turns]
+        said = "".join(f"{same_name(turn.speaker)}\t{turn.text}\n" for turn in one.turns)
+        for name, value in {
+            "transcript": replace(one, turns=()),
+            "has_words": bool(rows),
+            "richness": _richness(one, self.source, self.file),
+            "fingerprint": hashlib.sha256(said.encode()).hexdigest() if one.chars >= _LEAST_CHARS else "",
+            "_packed": zlib.compress(json.dumps(rows).encode(), 1),
+        }.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def whole(self) -> Transcript:
+        """The transcript with its turns."""
+        rows = json.loads(zlib.decompress(self._packed))
+        return replace(self.transcript, turns=tuple(Turn(*row) for row in rows))
 
     @property
     def path(self) -> str:
@@ -102,19 +133,9 @@ class Part:
         """Everybody who speaks, as names are compared."""
         return frozenset(same_name(one.name) for one in self.transcript.speakers if one.spoke and one.name)
 
-    @cached_property
     def pairs(self) -> Counter[tuple[str, str]]:
         """How often each pair of neighbouring words is said."""
-        words = words_of(" ".join(turn.text for turn in self.transcript.turns))
-        return Counter(pairwise(words))
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Equal for parts that say exactly the same; empty where too little is said to tell."""
-        if self.transcript.chars < _LEAST_CHARS:
-            return ""
-        said = "\n".join(f"{same_name(turn.speaker)}\t{turn.text}" for turn in self.transcript.turns)
-        return hashlib.sha256(said.encode()).hexdigest()
+        return Counter(pairwise(words_of(" ".join(turn.text for turn in self.whole.turns))))
 
     @cached_property
     def ids(self) -> frozenset[str]:
@@ -125,7 +146,7 @@ class Part:
 
 def alike(first: Part, second: Part) -> bool:
     """Whether two wordings are of one talk: most word pairs of the shorter one stand in the other."""
-    one, other = first.pairs, second.pairs
+    one, other = first.pairs(), second.pairs()
     least = min(one.total(), other.total())
     if least < 8:
         return one == other
@@ -148,7 +169,11 @@ def grouped(parts: Iterable[Part]) -> list[list[Part]]:
             if _may_start_together(ordered[indexes[0]], ordered[other]):
                 groups.join(indexes[0], other)
     timed = sorted(
-        (index for index, one in enumerate(ordered) if one.transcript.turns and one.transcript.started_at is not None),
+        (
+            index
+            for index, one in enumerate(ordered)
+            if one.has_words and one.transcript.started_how not in (None, "file_time")
+        ),
         key=lambda index: (ordered[index].transcript.started_at, index),
     )
     for position, first in enumerate(timed):
@@ -159,14 +184,14 @@ def grouped(parts: Iterable[Part]) -> list[list[Part]]:
                 break
             if not groups.are_one(first, second) and _same_people(one, other) and alike(one, other):
                 groups.join(first, second)
-    found = [sorted((ordered[index] for index in group), key=_richness) for group in groups.all()]
+    found = [sorted((ordered[index] for index in group), key=lambda one: one.richness) for group in groups.all()]
     return sorted(found, key=lambda group: (group[0].source, group[0].file))
 
 
 def one_call(parts: Sequence[Part]) -> Transcript:
     """The call that parts are of: the words of the first, richest one, and of all else the best that any part knows."""
     found = [part.transcript for part in parts]
-    words = _with_names(found)
+    words = _with_names(parts[0].whole, found)
     people: dict[str, Speaker] = {}
     nameless: dict[str, Speaker] = {}
     for one in (speaker for transcript in (words, *found[1:]) for speaker in transcript.speakers):
@@ -196,11 +221,10 @@ def one_call(parts: Sequence[Part]) -> Transcript:
     )
 
 
-def _with_names(found: Sequence[Transcript]) -> Transcript:
+def _with_names(words: Transcript, found: Sequence[Transcript]) -> Transcript:
     """The words, with the names that another export has for the vendor's numbers of people."""
     names = {f"Speaker {one.alias}": one.name for transcript in found for one in transcript.speakers if one.alias}
-    words = found[0]
-    if not any(turn.speaker in names for turn in words.turns):
+    if not any(one.name in names for one in words.speakers):
         return words
     turns = tuple(replace(turn, speaker=names.get(turn.speaker, turn.speaker)) for turn in words.turns)
     people = tuple(one for one in words.speakers if one.name not in names)
@@ -213,14 +237,14 @@ def key_of(parts: Sequence[Part]) -> str:
     Where a file without ids holds several calls, its name and the call's start and first words: order may change.
     """
     ids = sorted(one for part in parts for one in part.transcript.external_ids)
-    first = min((part for part in parts if part.transcript.turns), key=lambda part: (part.source, part.file))
+    first = min((part for part in parts if part.has_words), key=lambda part: (part.source, part.file))
     if ids:
         name = ids[0]
     elif first.alone:
         name = f"{first.source}\n{first.file}"
     else:
         one = first.transcript
-        name = f"{first.source}\n{first.path}\n{one.started_at}\n{one.turns[0].text[:80]}"
+        name = f"{first.source}\n{first.path}\n{one.started_at}\n{first.whole.turns[0].text[:80]}"
     return hashlib.sha256(name.encode()).hexdigest()[:16]
 
 
@@ -228,22 +252,18 @@ def _first(texts: Iterable[str]) -> str:
     return next((one for one in texts if one), "")
 
 
-def _richness(part: Part) -> tuple[int, int, int, int, int, str, str]:
-    """Sorts the richest part first: words, the share of them whose speakers are named, times, length, people known."""
-    one = part.transcript
+def _richness(one: Transcript, source: str, file: str) -> tuple[int, int, int, int, int, str, str]:
     said = max(1, one.chars)
-    named = sum(
-        len(turn.text) for turn in one.turns if turn.speaker and not re.match(r"(?i)speaker \d|unknown", turn.speaker)
-    )
+    named = sum(len(turn.text) for turn in one.turns if turn.speaker and not _NOBODY.match(turn.speaker))
     timed = sum(turn.start_ms is not None for turn in one.turns)
     return (
         0 if one.turns else 1,
         -round(10 * named / said),
         -round(10 * timed / max(1, len(one.turns))),
         -round(one.chars / 50),  # a few words more or less do not make a wording richer
-        -sum(bool(one.email or one.crm_id) for one in one.speakers),
-        part.source,
-        part.file,
+        -sum(bool(who.email or who.crm_id) for who in one.speakers),
+        source,
+        file,
     )
 
 
@@ -257,9 +277,9 @@ def _by(parts: Sequence[Part], name: Callable[[Part], str]) -> list[list[int]]:
 
 def _join_by_name(parts: Sequence[Part], groups: _Groups, indexes: Sequence[int], first: int, second: int) -> None:
     """Files of one name: a description goes with the words, and words with words that are alike."""
-    worded = [index for index in indexes if parts[index].transcript.turns]
+    worded = [index for index in indexes if parts[index].has_words]
     for index in (first, second):
-        if not parts[index].transcript.turns and worded:
+        if not parts[index].has_words and worded:
             groups.join(worded[0], index)
     if second in worded:
         for other in worded:
@@ -281,7 +301,7 @@ def _same_people(first: Part, second: Part) -> bool:
     if not first.names or not second.names:
         return True
     shared = len(first.names & second.names)
-    return shared * 2 >= max(len(first.names), len(second.names)) or shared == min(len(first.names), len(second.names))
+    return shared * 2 > max(len(first.names), len(second.names)) or shared == min(len(first.names), len(second.names))
 
 
 class _Groups:

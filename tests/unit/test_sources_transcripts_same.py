@@ -132,4 +132,4 @@ def test_a_key_comes_from_an_id_else_from_the_first_file() -> None:
     assert key_of([plain]) == key_of([plain, Part("a", "y.vtt", talk())])
     assert key_of([plain]) != key_of([Part("b", "x.vtt", talk())])
     known = Part("a", "x.vtt", replace(talk(), external_ids=("zoom:1",)))
-    assert key_of([known]) == key_of([Part("elsewhere", "z.json", known.transcript)])
+    assert key_of([known]) == key_of([Part("elsewhere", "z.json", known.whole)])
