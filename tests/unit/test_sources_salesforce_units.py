@@ -19,6 +19,7 @@ from sources.salesforce.contract import Definitions, check
 from sources.salesforce.history import HISTORIES, history_rows
 from sources.salesforce.merges import Merge, MergeBook
 from sources.salesforce.pages import of_csv, of_records
+from sources.salesforce.settings import custom_columns
 from sources.salesforce.tables import ACCOUNT, CONTACT, LEAD, OBJECTS, TABLES, USER, ObjectType, snake
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "salesforce_describe"
@@ -253,3 +254,22 @@ def test_real_orgs_fit_the_columns() -> None:
         assert {"id", "system_modstamp", "is_deleted"} <= set(found.fields), kind.name
         read += 1
     assert read >= 6
+
+
+# The documentation ----------------------------------------------------------------------------------------------------
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "salesforce-source.md").read_text(encoding="utf-8")
+
+
+def test_every_setting_table_and_custom_column_is_documented_as_it_is() -> None:
+    for name, setting in SalesforceSourceSettings.model_fields.items():
+        line = next(
+            (one for one in PAGE.splitlines() if one.startswith("| `") and f"`{name}`" in one.split("|")[1]), ""
+        )
+        assert line, f"`{name}` is missing"
+        if isinstance(setting.default, int | float):
+            assert f"{setting.default:,}".removesuffix(".0") in line, name
+    assert not [name for name in TABLES if f"`{name}`" not in PAGE]
+    for column, name in custom_columns().items():
+        assert f"| `{column}` | `{name}` |" in PAGE, column
