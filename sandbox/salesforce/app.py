@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast
@@ -24,6 +25,7 @@ from sandbox.salesforce.store import Store
 log = logging.getLogger("sandbox.salesforce")
 Handler = Callable[[Call], Reply]
 MAX_SUBREQUESTS = 25
+MAX_QUERY_STRING = 16_384
 
 
 def composite(call: Call) -> Reply:
@@ -178,9 +180,10 @@ class Api:
 
     def __init__(self, store: Store, options: Options) -> None:
         self.store, self.options = store, options
-        self.state = State(options.org, bulk_polls=options.bulk_polls)
+        self.state = State(options.org, bulk_polls=options.bulk_polls, daily_limit=options.daily_limit)
         self.sessions = Sessions({options.token: store.user("integration")})
         self.used = options.used
+        self._one_at_a_time = threading.Lock()  # in-process clients may come from several threads
         self._given = 0
         self._sequence = int(store.connection.execute("select coalesce(max(seq), 0) from requests").fetchone()[0])
 
@@ -196,7 +199,8 @@ class Api:
         user = self.sessions.user(_token(request))  # a fault may just have ended it
         refused: list[str] = []
         if response is None:
-            response = answered = self.answer(request, body, user)
+            with self._one_at_a_time:
+                response = answered = self.answer(request, body, user)
             if faults is not None:
                 response = await faults.after(seen, response, self)
             if response is answered:
@@ -216,6 +220,9 @@ class Api:
                 raise SalesforceError("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", status=403)
             self.used += 1
             headers = self._usage()
+            self.state.requests_left = self.options.daily_limit - self.used
+            if len(request.scope["query_string"]) > MAX_QUERY_STRING:
+                raise SalesforceError("URI_TOO_LONG", "the request's address is too long", status=414)
             reply = self._handle(request, body, user or "")
             return _response(reply, headers | reply.headers)
         except SalesforceError as error:

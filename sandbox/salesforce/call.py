@@ -57,6 +57,8 @@ class State:
     bulk_polls: int = 1
     bulk_late: bool = False
     ambiguous_key: bool = False
+    daily_limit: int = 15_000
+    requests_left: int = 15_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from sandbox.salesforce import catalog, life
 from sandbox.salesforce.errors import SalesforceError
 from sandbox.salesforce.saving import Org, Origin, Saver
 from sandbox.salesforce.store import Row, Store
+from sandbox.salesforce.values import stamp
 
 # Objects whose records people make and change.
 EDITED = ("Account", "Contact", "Lead", "Opportunity", "OpportunityContactRole", "Task", "Event", "EmailMessage",
@@ -26,7 +28,7 @@ _TEXTS = {"Account": ("BillingCity", "Phone", "Site"), "Contact": ("Title", "Pho
           "Lead": ("Title", "Phone", "City"), "Opportunity": ("NextStep", "Description")}  # fmt: skip
 
 
-def edit_round(store: Store, seed: int, *, size: int = 40, hard: bool = False) -> dict[str, int]:
+def edit_round(store: Store, seed: int, *, size: int = 40, hard: bool = False, late: int = 0) -> dict[str, int]:
     """Let people and the org itself work for a few seconds.
 
     Args:
@@ -35,16 +37,18 @@ def edit_round(store: Store, seed: int, *, size: int = 40, hard: bool = False) -
         size: How many things happen, about.
         hard: Whether records deleted in this very round are also emptied out of the bin: no query will ever tell of
             them. Without it only those deleted in an earlier round are.
+        late: Some new records bear a stamp up to this many seconds old, as those of a transaction that took so long
+            do: nobody saw them when that second was loaded.
 
     Returns:
         What happened, counted.
     """
-    return dict(_Round(store, seed, hard=hard).play(size))
+    return dict(_Round(store, seed, hard=hard, late=late).play(size))
 
 
 class _Round:
-    def __init__(self, store: Store, seed: int, *, hard: bool) -> None:
-        self.store, self.draw, self.hard = store, random.Random(f"round {seed}"), hard
+    def __init__(self, store: Store, seed: int, *, hard: bool, late: int) -> None:
+        self.store, self.draw, self.hard, self.late = store, random.Random(f"round {seed}"), hard, late
         self.counts: Counter[str] = Counter()
         self.org = Org()
         self.users = [row.id for row in store.all("User") if row.values.get("IsActive")]
@@ -62,8 +66,10 @@ class _Round:
             if number and self.draw.random() < 0.08:
                 _pass_a_second(self.store)
             with self.store.transaction():
-                self.saver = Saver(self.store, self.org, Origin(self.draw.choice(self.users)))
-                act = self.draw.choices(acts, weights)[0]
+                user, act = self.draw.choice(self.users), self.draw.choices(acts, weights)[0]
+                slow = self.late and act == self._create and self.draw.random() < 0.5
+                moment = self._earlier() if slow else ""
+                self.saver = Saver(self.store, self.org, Origin(user), now=moment)
                 try:
                     with self.saver.alone():
                         done = act()
@@ -71,6 +77,10 @@ class _Round:
                     done = f"refused {error.code}"
             self.counts[done or "nothing to do"] += 1
         return self.counts
+
+    def _earlier(self) -> str:
+        self.counts["late"] += 1
+        return stamp(self.store.clock.now() - timedelta(seconds=self.draw.randint(1, self.late)))
 
     # finding ------------------------------------------------------------------------------------------------------
 

@@ -31,8 +31,13 @@ def user_info(call: Call) -> Reply:
 
 
 def limits(call: Call) -> Reply:
-    """The org's limits; the numbers are in the header of every answer."""
-    return Reply(200, {"DailyApiRequests": {"Max": 15000, "Remaining": 15000}})
+    """The org's limits and what is left of them."""
+    jobs = sum(type(job).__name__ == "QueryJob" for job in call.state.jobs.values())
+    return Reply(200, {
+        "DailyApiRequests": {"Max": call.state.daily_limit, "Remaining": call.state.requests_left},
+        "DailyBulkV2QueryJobs": {"Max": 10_000, "Remaining": 10_000 - jobs},
+        "DailyBulkV2QueryFileStorageMB": {"Max": 976_562, "Remaining": 976_562},
+    })  # fmt: skip
 
 
 def objects(call: Call) -> Reply:

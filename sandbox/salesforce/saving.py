@@ -81,11 +81,13 @@ class Saver:
         store: The org's data.
         org: Its rules and its code.
         origin: Who writes.
+        now: The stamp of all writes, where it is not the org's time: stamps are given when a transaction saves, and it
+            may take its time until it ends and others see it.
     """
 
-    def __init__(self, store: Store, org: Org, origin: Origin) -> None:
+    def __init__(self, store: Store, org: Org, origin: Origin, *, now: str = "") -> None:
         self.store, self._org, self._origin = store, org, origin
-        self._now = store.now()
+        self._now = now or store.now()
         self._tracked: dict[str, set[str]] = {}
 
     @contextmanager
@@ -139,7 +141,7 @@ class Saver:
         for name, one in self.store.fields(object_type).items():
             if one.default is not None:
                 kept.setdefault(name, one.default)
-        record_id = self.store.insert(object_type, {}, user=self._origin.user)
+        record_id = self.store.insert(object_type, {}, user=self._origin.user, at=self._now)
         row = self.store.get(object_type, record_id)
         assert row is not None
         required = [

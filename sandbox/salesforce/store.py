@@ -318,9 +318,9 @@ class Store:
         first = self._next(object_type, count)
         return [ids.make(catalog.KEY_PREFIXES[object_type], number) for number in range(first, first + count)]
 
-    def insert(self, object_type: str, values: Mapping[str, Any], *, user: str) -> str:
-        """Put a record in as it is; no rule is checked. Returns its id."""
-        record_id, now = self.new_id(object_type), self.now()
+    def insert(self, object_type: str, values: Mapping[str, Any], *, user: str, at: str = "") -> str:
+        """Put a record in as it is, stamped with now or `at`; no rule is checked. Returns its id."""
+        record_id, now = self.new_id(object_type), at or self.now()
         row = Row(object_type, record_id, {k: v for k, v in values.items() if v is not None}, now, user, now, user)
         self.put_all([row])
         if object_type in ("PermissionSetAssignment", "FieldPermissions"):

@@ -135,6 +135,13 @@ def test_every_answer_says_how_much_of_the_quota_is_used(org: Loader) -> None:
     assert org.query("SELECT Nope FROM Contact").headers["Sforce-Limit-Info"] == "api-usage=2/15000"
 
 
+def test_limits_say_what_is_left_and_an_address_has_an_end(org: Loader) -> None:
+    org.query("SELECT Id FROM Contact")
+    assert org.get("limits").json()["DailyApiRequests"] == {"Max": 15_000, "Remaining": 14_998}
+    many = ", ".join(f"'003XX{n:010}'" for n in range(1_000))
+    assert org.refused(org.query(f"SELECT Id FROM Contact WHERE Id IN ({many})"), 414) == "URI_TOO_LONG"
+
+
 def test_a_field_that_is_deleted_or_hidden_is_no_field(org: Loader) -> None:
     field = {"label": "Region", "type": "Text", "length": 40}
     org.store.put_custom_field("Contact", "Region__c", field)

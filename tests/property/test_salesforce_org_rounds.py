@@ -109,3 +109,18 @@ def test_a_hard_round_empties_what_no_query_tells_of_any_more(small: Path, tmp_p
                 assert org.count(name, f"Id = '{record}'", deleted=True) == 0
                 return
     pytest.fail("nothing was ever emptied out of the bin")
+
+
+def test_a_slow_transaction_bears_a_stamp_that_was_loaded_already(small: Path, tmp_path: Path) -> None:
+    shutil.copy(small, tmp_path / "org.sqlite")
+    with serving(tmp_path / "org.sqlite") as org:
+        org.clock.advance(600)
+        looked = org.store.now()
+        for number in range(5):
+            before = set(rounds.contents(org.store, "Contact"))
+            counts = rounds.edit_round(org.store, number, late=120)
+            made = {i: row for i, row in rounds.contents(org.store, "Contact").items() if i not in before}
+            if any(row["CreatedDate"] < looked for row in made.values()):
+                assert counts["late"] >= 1
+                return
+    pytest.fail("no transaction was slow")
