@@ -151,25 +151,27 @@ class Reader:
             f"from {self._lines()}) where record is not null"
         )
 
-    def unread(self) -> Iterator[tuple[str, str]]:
-        """(place, what is wrong) of every line that is no record. Call it after the view was read."""
+    def unread(self, read_by: Sequence[duckdb.DuckDBPyConnection]) -> Iterator[tuple[str, str]]:
+        """(place, what is wrong) of every line that is no record. Call it after these connections read the view."""
         if self.file.form == "csv":
-            # DuckDB makes the table with the first line it cannot read, and counts records where people count lines.
-            made = f"select 1 from duckdb_tables() where table_name = 'rejects_{self.name}'"
-            if not self._sql.execute(made).fetchone():
-                return
-            rows = self._sql.execute(
-                f"""
-                select line_byte_position, min_by(error_message, byte_position) from rejects_{self.name}
-                group by line_byte_position order by 1 limit {_SHOWN}
-                """
-            ).fetchall()
-            lines = _lines_at(self.file.path, [int(at) for at, _ in rows])
+            # Each connection that read the view notes what it could not read in a table of its own, and only then.
+            # Lines are counted there by record; people count them as an editor does.
+            seen: dict[int, str] = {}
+            for one in read_by:
+                made = f"select 1 from duckdb_tables() where table_name = 'rejects_{self.name}'"
+                if one.execute(made).fetchone():
+                    rows = one.execute(
+                        f"select line_byte_position, min_by(error_message, byte_position) from rejects_{self.name} "
+                        "group by 1"
+                    ).fetchall()
+                    seen |= {int(at): str(message) for at, message in rows}
+            rows = sorted(seen.items())[:_SHOWN]
+            lines = _lines_at(self.file.path, [at for at, _ in rows])
             for at, message in rows:
-                first = str(message).splitlines()[0].rstrip(". ")
+                first = message.splitlines()[0].rstrip(". ")
                 if "unterminated" in first.lower():
                     first = "a quote is opened and never closed; nothing of the file after it was read"
-                yield f"line {lines[int(at)]}", first
+                yield f"line {lines[at]}", first
         elif self.file.form == "jsonl":
             rows = self._sql.execute(
                 f"select number, left(line, 40) from {self._lines()} where trim(line) <> '' "

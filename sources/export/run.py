@@ -173,7 +173,7 @@ def _problems(exports: dict[str, TableExport]) -> Iterator[Problem]:
         for file, what, todo in one.unreadable:
             yield Problem(file=file, what=what, todo=todo)
         for reader in one.readers:
-            for place, what in reader.unread():
+            for place, what in reader.unread(one.read_by):
                 yield Problem(file=reader.file.shown, position=place, what=what, todo=_AGAIN)
         for misfit in one.misfits:
             what = (

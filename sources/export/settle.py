@@ -61,6 +61,7 @@ class TableExport:
         self.table = target.table
         self.readers: list[Reader] = []
         self.unreadable: list[tuple[str, str, str]] = []
+        self.read_by: list[Any] = [sql]
         self.rows_moved = 0
         self.rows_erased = 0
         self.misfits: list[Misfit] = []
@@ -195,7 +196,8 @@ class TableExport:
         pa: Any = import_module("pyarrow")  # ships no types
         schema = self.table.arrow_schema()
         names = ", ".join(f'"{name}"' for name in schema.names)
-        reader = self._sql.cursor().execute(f"select {names} from moved_{self.table.name}").to_arrow_reader(_BATCH)
+        self.read_by.append(cursor := self._sql.cursor())
+        reader = cursor.execute(f"select {names} from moved_{self.table.name}").to_arrow_reader(_BATCH)
         for batch in reader:
             page = pa.Table.from_batches([batch]).cast(schema)
             if stones is not None:

@@ -41,7 +41,7 @@ class ObjectType:
         return tuple(column.name for column in self.table.columns if column.is_property)
 
 
-def _object(name: str, *properties: tuple[Kind, str]) -> Table:
+def _object(name: str, *properties: tuple[Kind, str], addresses: str = "", texts: str = "") -> Table:
     """An object table: HubSpot's own id and times first, then one column per property."""
     own = (
         Column("id", "text"),
@@ -50,7 +50,7 @@ def _object(name: str, *properties: tuple[Kind, str]) -> Table:
         Column("updated_at", "timestamp"),
     )
     filled = tuple(c for kind, names in properties for c in columns(kind, names, is_property=True))
-    return Table(DATASET, name, ("id",), own + filled)
+    return Table(DATASET, name, ("id",), own + filled, tuple(addresses.split()), tuple(texts.split()))
 
 
 def _plain(name: str, key: str, *groups: tuple[Kind, str]) -> Table:
@@ -67,6 +67,7 @@ OBJECTS: Final[tuple[ObjectType, ...]] = (
             ("bool", "hs_email_optout"),
             ("bigint", "hs_email_bounce"),
             ("timestamp", "createdate lastmodifieddate"),
+            addresses="email",
         ),
         stamp="lastmodifieddate",
         associated=("companies",),
@@ -110,6 +111,8 @@ OBJECTS: Final[tuple[ObjectType, ...]] = (
             ("text", "hs_email_message_id"),
             ("text", "hs_outreach_motion hs_sequence_step"),
             ("timestamp", "hs_lastmodifieddate"),
+            addresses="hs_email_from_email hs_email_to_email hs_email_cc_email",
+            texts="hs_email_headers hs_email_subject hs_email_text",
         ),
         stamp="hs_lastmodifieddate",
         associated=("contacts", "companies", "deals"),
@@ -126,6 +129,7 @@ OBJECTS: Final[tuple[ObjectType, ...]] = (
             ("bigint", "hs_call_duration"),
             ("bool", "hs_call_has_transcript"),
             ("timestamp", "hs_lastmodifieddate"),
+            texts="hs_call_title hs_call_body",
         ),
         stamp="hs_lastmodifieddate",
         associated=("contacts", "companies", "deals"),
@@ -137,6 +141,7 @@ OBJECTS: Final[tuple[ObjectType, ...]] = (
             ("timestamp", "hs_timestamp hs_meeting_start_time hs_meeting_end_time"),
             ("text", "hs_meeting_title hs_meeting_body hs_meeting_outcome hs_meeting_location hubspot_owner_id"),
             ("timestamp", "hs_lastmodifieddate"),
+            texts="hs_meeting_title hs_meeting_body",
         ),
         stamp="hs_lastmodifieddate",
         associated=("contacts", "companies", "deals"),
@@ -148,6 +153,7 @@ OBJECTS: Final[tuple[ObjectType, ...]] = (
             ("timestamp", "hs_timestamp"),
             ("text", "hs_note_body hubspot_owner_id"),
             ("timestamp", "hs_lastmodifieddate"),
+            texts="hs_note_body",
         ),
         stamp="hs_lastmodifieddate",
         associated=("contacts", "companies", "deals"),
@@ -159,6 +165,7 @@ OBJECTS: Final[tuple[ObjectType, ...]] = (
             ("timestamp", "hs_timestamp"),
             ("text", "hs_task_subject hs_task_body hs_task_status hs_task_priority hs_task_type hubspot_owner_id"),
             ("timestamp", "hs_lastmodifieddate"),
+            texts="hs_task_subject hs_task_body",
         ),
         stamp="hs_lastmodifieddate",
         associated=("contacts", "companies", "deals"),

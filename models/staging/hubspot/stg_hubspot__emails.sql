@@ -8,7 +8,10 @@ select
     'emails' as source_object_type,
     {{ record_id('owner', clean('hubspot_owner_id')) }} as owner_id,
     {{ clean('hs_email_thread_id') }} as thread_id,
-    {{ message_id('hs_email_message_id') }} as internet_message_id,
+    coalesce(
+        {{ message_id('hs_email_message_id') }},
+        {{ message_id(email_header('hs_email_headers', 'Message-ID')) }}
+    ) as internet_message_id,
 
     -- text
     hs_email_subject as subject,
