@@ -28,7 +28,7 @@ class TranscriptSettings(BaseModel):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
     path: Path
-    pattern: Annotated[str, StringConstraints(min_length=1)] = "*.vtt *.srt *.json *.txt *.yml *.yaml"
+    pattern: Annotated[str, StringConstraints(min_length=1)] = "*.vtt *.srt *.json *.jsonl *.txt *.yml *.yaml"
     platform: Platform | None = None
     time_zone: str = "UTC"
     owner_email: Annotated[str, StringConstraints(to_lower=True, pattern=r"^[^\s@]+@[^\s@]+$")] | None = None
