@@ -24,6 +24,7 @@ from sources.kit.report import LoadReport
 from sources.mailbox import MailboxSettings, load
 from sources.mailbox.imap import connect, read
 from sources.mailbox.stores import Item, Ledger
+from tests.mailbox_kit import mail, without_dlt
 
 DOVECOT = shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin:/usr/local/sbin")
 pytestmark = pytest.mark.skipif(DOVECOT is None, reason="needs Dovecot (Debian: apt-get install dovecot-imapd)")
@@ -213,17 +214,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def account(server: Server, monkeypatch: pytest.MonkeyPatch) -> Account:
+    without_dlt(monkeypatch)
     monkeypatch.setenv("MAILBOX_TEST_PASSWORD", PASSWORD)
     return server.account()
-
-
-def mail(number: int, *, subject: str = "", sender: str = "ann@client.example", more: str = "", body: str = "") -> str:
-    return (
-        f"Received: from mx.client.example by mx.ours.example with ESMTPS; Mon, 16 Nov 2026 10:{number:02}:05 +0000\n"
-        f"From: Ann <{sender}>\nTo: tom@ours.example\nSubject: {subject or f'Question {number}'}\n"
-        f"Message-ID: <m{number}@client.example>\nDate: Mon, 16 Nov 2026 10:{number:02}:00 +0000\n{more}\n"
-        f"{body or f'Could you tell us more about point {number}?'}\n"
-    )
 
 
 def rows(tmp_path: Path, sql: str) -> list[tuple[Any, ...]]:
