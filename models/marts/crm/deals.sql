@@ -58,9 +58,11 @@ final as (
         deals.deal_type,
         deals.closed_lost_reason,
         deals.currency_code,
+        deals.corporate_currency_code,
 
         -- numerics
         deals.amount,
+        deals.corporate_amount,
         stages.probability,
 
         -- booleans
