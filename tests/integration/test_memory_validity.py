@@ -102,10 +102,9 @@ class Nights:
 
 
 @pytest.fixture(scope="module")
-def nights(tmp_path_factory: pytest.TempPathFactory) -> Nights:
-    project = Project(tmp_path_factory.mktemp("memory") / "data")
+def nights(tmp_path_factory: pytest.TempPathFactory, manifest: Any) -> Nights:
+    project = Project(tmp_path_factory.mktemp("memory") / "data", manifest=manifest)
     project.create(with_policies=True)
-    project.dbt("parse")
     world.fill(project)
     story = Nights(project, load(ROOT / "policies"))
     project.dbt("build", "--select", "+queue_extract_facts", "+queue_reply_class", *NO_TESTS)

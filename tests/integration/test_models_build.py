@@ -41,15 +41,6 @@ def account(number: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The project, parsed once for all builds."""
-    parsed = Project(tmp_path_factory.mktemp("parse") / "data")
-    parsed.create(with_policies=False)
-    parsed.dbt("parse")
-    return parsed.manifest
-
-
-@pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, manifest: Any) -> Project:
     """The small company after a night: facts and replies first, then scores, triggers and briefs, then everything."""
     built = Project(tmp_path_factory.mktemp("night") / "data", manifest=manifest)

@@ -26,11 +26,10 @@ LEVELS = {"industry_fit": "core", "size_fit": "in_range", "region_fit": "served"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory, manifest: Any) -> Project:
     """The small company with its facts, replies and scores, before research."""
-    built = Project(tmp_path_factory.mktemp("research") / "data")
+    built = Project(tmp_path_factory.mktemp("research") / "data", manifest=manifest)
     built.create(with_policies=True)
-    built.dbt("parse")
     world.fill(built)
     built.dbt("build", "--select", "+queue_icp_fit", "+queue_lead_quality", *NO_TESTS)
     built.answer("extract_facts", "hubspot:email:101", facts=[BY_HAND, PRICE])

@@ -30,9 +30,11 @@ final as (
 
         -- text
         tasks.subject as title,
-        coalesce(
-            {{ clean('tasks.call_transcript') }}, tasks.description
-        ) as body,
+        case
+            when {{ clean('tasks.call_transcript') }} is not null
+                then tasks.call_transcript
+            else tasks.description
+        end as body,
         upper({{ clean('tasks.call_type') }}) as call_direction,
         {{ clean('tasks.call_disposition') }} as disposition,
         case when tasks.is_closed then 'COMPLETED' end as call_status,

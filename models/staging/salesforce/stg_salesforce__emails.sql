@@ -57,10 +57,15 @@ sent_messages as (
 
         -- text
         email_messages.subject,
-        coalesce(
-            {{ clean('email_messages.text_body') }},
-            {{ html_as_text('email_messages.html_body') }}
-        ) as body,
+        -- The text as it is; a mail without any is read from its HTML.
+        case
+            when {{ clean('email_messages.text_body') }} is not null
+                then email_messages.text_body
+            else coalesce(
+                {{ html_as_text('email_messages.html_body') }},
+                email_messages.text_body
+            )
+        end as body,
         case
             when not coalesce(email_messages.incoming, false) then 'EMAIL'
             -- Somebody passed it on to us: who sent it says whose it is.
