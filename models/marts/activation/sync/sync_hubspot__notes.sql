@@ -112,7 +112,8 @@ final as (
         wanted.answer_id,
         'Brief of the meeting on '
         || cast(
-            coalesce(wanted.meeting_date, {{ utc_date('wanted.started_at') }}) as varchar
+            coalesce(wanted.meeting_date, {{ utc_date('wanted.started_at') }})
+            as varchar
         ) as reason,
         wanted.confidence,
         coalesce(wanted.evidence_json, '[]') as evidence,
