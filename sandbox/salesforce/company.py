@@ -178,6 +178,9 @@ class Move:
         setup.show(org, "Sales_data", {one: tuple(fields) for one, fields in where.CUSTOM.items()})
         codes = {*self._distinct("deals", "deal_currency_code"), *where.RATES} - {"EUR"}
         setup.currencies(org, "EUR", {one: where.RATES.get(one, 1.0) for one in sorted(codes)})
+        for code, rates in where.DATED_RATES.items():
+            for start, rate in rates.items():
+                setup.dated_rate(org, code, start, rate)
         industries = self._distinct("companies", "industry")
         known = [setup.Value(one, one.replace("_", " ").capitalize()) for one in industries]
         setup.picklist(org, "Account", "Industry", known)

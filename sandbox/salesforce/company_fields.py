@@ -148,3 +148,6 @@ TIME_ZONES = {
     "UK & Ireland": "Europe/London", "Benelux & Nordics": "Europe/Amsterdam", "France & Iberia": "Europe/Paris",
 }  # fmt: skip
 RATES = {"EUR": 1.0, "USD": 1.09, "GBP": 0.86}
+DATED_RATES = {
+    "USD": {"2025-01-01": 1.04, "2026-01-01": 1.09}, "GBP": {"2025-01-01": 0.84, "2026-01-01": 0.86},
+}  # fmt: skip

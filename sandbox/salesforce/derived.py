@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.salesforce import setup
+from sandbox.salesforce import catalog, setup
 from sandbox.salesforce.store import Row, Store
+from sandbox.salesforce.values import stamp
 
 _SNAPSHOT = ("StageName", "Amount", "CloseDate", "Probability", "ForecastCategory")
+
+_TIMES = frozenset({"StartDateTime", "ActivityDateTime", "EndDateTime", "DurationInMinutes"})
 
 
 def of(store: Store, row: Row, values: Mapping[str, Any], now: str) -> dict[str, Any]:
@@ -27,6 +31,8 @@ def of(store: Store, row: Row, values: Mapping[str, Any], now: str) -> dict[str,
             return _task(store, row, values, now)
         case "Event":
             return _event(store, row, values)
+        case "EmailMessageRelation" if "RelationId" in values:
+            return {"RelationObjectType": catalog.OBJECT_OF_PREFIX.get((values["RelationId"] or "")[:3])}
         case _:
             return {}
 
@@ -63,11 +69,19 @@ def _task(store: Store, row: Row, values: Mapping[str, Any], now: str) -> dict[s
 
 def _event(store: Store, row: Row, values: Mapping[str, Any]) -> dict[str, Any]:
     found = _account(store, row, values)
-    start = values.get("StartDateTime") or values.get("ActivityDateTime")
-    if start:
-        found |= {"StartDateTime": start, "ActivityDateTime": start, "ActivityDate": start[:10]}
-    if values.get("EndDateTime"):
-        found["EndDate"] = values["EndDateTime"][:10]
+    start = values.get("StartDateTime") or values.get("ActivityDateTime") or row.values.get("StartDateTime")
+    if not start or not values.keys() & _TIMES:
+        return found
+    found |= {"StartDateTime": start, "ActivityDateTime": start, "ActivityDate": start[:10]}
+    end, minutes = values.get("EndDateTime"), values.get("DurationInMinutes")
+    if end is None and minutes is None:
+        minutes = row.values.get("DurationInMinutes")
+    if end is not None:
+        span = datetime.fromisoformat(end) - datetime.fromisoformat(start)
+        found |= {"EndDateTime": end, "EndDate": end[:10], "DurationInMinutes": int(span.total_seconds() // 60)}
+    elif minutes is not None:
+        end = stamp(datetime.fromisoformat(start) + timedelta(minutes=minutes))
+        found |= {"EndDateTime": end, "EndDate": end[:10], "DurationInMinutes": minutes}
     return found
 
 

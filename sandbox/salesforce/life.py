@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sandbox.salesforce import catalog, derived, ids
@@ -74,7 +74,12 @@ def move(saver: Saver, object_type: str, old: str, new: str) -> None:
     for child, field in catalog.references_to(object_type):
         for one in derived.children(saver.store, child, field, old):
             if one.id != new:
-                saver.touch(one, {field: new}, "move")
+                saver.touch(one, {field: new} | _with_it(saver, one, {field: new}), "move")
+
+
+def _with_it(saver: Saver, row: Row, values: dict[str, Any]) -> dict[str, Any]:
+    """What else changes on a record whose link moves."""
+    return derived.of(saver.store, row, values, saver.now) if row.object == "EmailMessageRelation" else {}
 
 
 def convert(saver: Saver, lead: Row, deal: str = "") -> tuple[str, str]:
@@ -100,7 +105,7 @@ def convert(saver: Saver, lead: Row, deal: str = "") -> tuple[str, str]:
     for child, field in catalog.references_to("Lead"):
         for one in derived.children(store, child, field, lead.id):
             about = {"WhatId": what, "AccountId": account} if child in ("Task", "Event") else {}
-            saver.touch(one, {field: contact, **about}, "move")
+            saver.touch(one, {field: contact, **about} | _with_it(saver, one, {field: contact}), "move")
     saver.touch(lead, {
         "IsConverted": True, "ConvertedDate": saver.now[:10], "ConvertedContactId": contact,
         "ConvertedAccountId": account, "ConvertedOpportunityId": opportunity, "Status": _converted_status(store),
@@ -122,6 +127,31 @@ def _made(saver: Saver, object_type: str, values: dict[str, Any]) -> str:
     saver.touch(row, kept | derived.of(saver.store, row, kept, saver.now), "convert")
     derived.follow(saver.store, row, {}, saver.user, saver.now)
     return record_id
+
+
+def series(saver: Saver, values: dict[str, Any], starts: Sequence[str]) -> tuple[str, list[str]]:
+    """An event that comes again: a record for the series, which is no meeting itself, and one for each time.
+
+    Args:
+        saver: Who arranges it.
+        values: What all of them share, `DurationInMinutes` among it.
+        starts: When each of them starts.
+
+    Returns:
+        The id of the series and those of the events.
+    """
+    rule = {"IsRecurrence": True, "RecurrenceType": "RecursWeekly", "RecurrenceInterval": 1,
+            "RecurrenceStartDateTime": starts[0], "RecurrenceEndDateOnly": starts[-1][:10],
+            "RecurrenceTimeZoneSidKey": "GMT"}  # fmt: skip
+    master = saver.create("Event", {**values, **rule, "StartDateTime": starts[0]})
+    events: list[str] = []
+    for start in starts:
+        record_id = saver.create("Event", {**values, "StartDateTime": start})
+        row = saver.store.get("Event", record_id)
+        assert row is not None
+        saver.touch(row, {"RecurrenceActivityId": master})
+        events.append(record_id)
+    return master, events
 
 
 def erase(store: Store, object_type: str, record_ids: Iterable[str], now: str) -> int:

@@ -181,6 +181,38 @@ def test_the_history_of_tracked_fields_and_of_opportunities(org: Org) -> None:
     assert org.count("ContactHistory") == 1 and org.count("ContactHistory", deleted=True) == 4
 
 
+def test_an_event_ends_when_its_minutes_are_over_and_may_come_again(org: Org) -> None:
+    start = "2026-11-20T09:00:00.000+0000"
+    made = org.do("create", "Event", {"Subject": "Demo", "WhoId": org.ids["x"], "StartDateTime": start,
+                                      "DurationInMinutes": 45})  # fmt: skip
+    names = ("EndDateTime", "ActivityDate", "EndDate", "AccountId", "IsAllDayEvent")
+    assert tuple(org.row("Event", made, *names).values()) == (
+        "2026-11-20T09:45:00.000+0000", "2026-11-20", "2026-11-20", org.ids["a"], False,
+    )  # fmt: skip
+    org.do("update", "Event", made, {"StartDateTime": "2026-11-21T23:30:00.000+0000"})
+    assert tuple(org.row("Event", made, *names[:3]).values()) == (
+        "2026-11-22T00:15:00.000+0000", "2026-11-21", "2026-11-22",
+    )  # fmt: skip
+    weeks = [f"2026-12-{day:02}T10:00:00.000+0000" for day in (1, 8, 15)]
+    with org.store.transaction():
+        saver = Saver(org.store, org.api.state.org, Origin(org.store.user("dana")))
+        series, events = life.series(saver, {"Subject": "Weekly", "DurationInMinutes": 30}, weeks)
+    rows = org.rows("SELECT Id, StartDateTime, IsRecurrence, RecurrenceActivityId FROM Event WHERE Subject = 'Weekly'")
+    assert [row["Id"] for row in rows if row["IsRecurrence"]] == [series]
+    told = {row["Id"]: row["StartDateTime"] for row in rows if row["RecurrenceActivityId"] == series}
+    assert told == dict(zip(events, weeks, strict=True))
+
+
+def test_who_wrote_an_email_is_a_lead_until_the_lead_is_converted(org: Org) -> None:
+    message = org.do("create", "EmailMessage", {"Subject": "Hi", "FromAddress": "l@new.example", "Incoming": True})
+    org.do("create", "EmailMessageRelation", {"EmailMessageId": message, "RelationType": "FromAddress",
+                                              "RelationId": org.ids["lead"]})  # fmt: skip
+    soql = "SELECT RelationId, RelationObjectType FROM EmailMessageRelation"
+    assert org.rows(soql)[0]["RelationObjectType"] == "Lead"
+    _, contact = org.do("convert", org.ids["lead"])
+    assert (org.rows(soql)[0]["RelationId"], org.rows(soql)[0]["RelationObjectType"]) == (contact, "Contact")
+
+
 def test_a_picklist_value_that_is_renamed(org: Org) -> None:
     changed = org.row("Opportunity", org.ids["deal"], "SystemModstamp")
     with org.store.transaction():
