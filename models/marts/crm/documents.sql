@@ -218,9 +218,12 @@ texts as (
     select
         source_calls.call_id as document_id,
         source_calls.title as subject,
-        -- What a recorder wrote down comes before what somebody noted, unless the CRM has the words itself.
+        -- What a recorder wrote down comes before what somebody noted, unless the CRM has the words itself. A file's
+        -- own lines never count: in them guests may call themselves one of ours.
         case
-            when regexp_matches(source_calls.body, '^\[[0-9:]+\] [^\n:]+:')
+            when
+                {{ source_of('source_calls.call_id') }} <> 'transcripts'
+                and regexp_matches(source_calls.body, '^\[[0-9:]+\] [^\n:]+:')
                 then source_calls.body
             else coalesce(transcripts.body, source_calls.body)
         end as body
