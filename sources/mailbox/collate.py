@@ -38,23 +38,30 @@ class Copies:
     def __init__(self, folder: Path, ask: Ask, *, full: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "copies.duckdb"
-        self._path.unlink(missing_ok=True)
         self._ask = ask
         self._full = full
-        self.sql = duckdb.connect(str(self._path))
-        self.sql.execute("set timezone = 'UTC'")
-        self.sql.execute("set memory_limit = '512MB'")
-        self.sql.execute("set preserve_insertion_order = false")
-        self.sql.execute("create sequence numbers")
-        columns = ", ".join(f'"{name}" varchar' for name in COLUMNS)
-        self.sql.execute(f"create table copies (seq bigint, {columns})")
+        self._sql: duckdb.DuckDBPyConnection | None = None  # made for the first copy: most nights bring few, or none
         self._sequence = 0
+
+    @property
+    def sql(self) -> duckdb.DuckDBPyConnection:
+        """The scratch database."""
+        if self._sql is None:
+            self._path.unlink(missing_ok=True)
+            self._sql = duckdb.connect(str(self._path))
+            columns = ", ".join(f'"{name}" varchar' for name in COLUMNS)
+            self._sql.execute(
+                "set timezone = 'UTC'; set memory_limit = '192MB'; set preserve_insertion_order = false; "
+                f"create table copies (seq bigint, {columns})"
+            )
+        return self._sql
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.sql.close()
+        if self._sql is not None:
+            self._sql.close()
         self._path.unlink(missing_ok=True)
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -74,6 +81,8 @@ class Copies:
 
     def settle(self) -> None:
         """Tells which copies are the same message, which of them is kept, and what conversation each belongs to."""
+        if not self._sequence:
+            return
         self.sql.execute("create table small as " + _SMALL)
         self._load_known("select distinct key from small")
         self.sql.execute(_IDENTITY)
@@ -201,6 +210,8 @@ class Copies:
         yield from self._pages(f"select {', '.join(THREADS.names)} from named")
 
     def _pages(self, sql: str) -> Iterator[Any]:
+        if not self._sequence:
+            return
         pa: Any = import_module("pyarrow")
         cursor: Any = self.sql.cursor()
         for batch in cursor.execute(sql).to_arrow_reader(_PAGE):

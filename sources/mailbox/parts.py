@@ -96,6 +96,9 @@ def children(mail: Mail) -> list[Mail]:
 
 def parameter(part: Mail, name: str, header: str = "content-type") -> str:
     """A parameter of a header as text; empty when missing or unreadable."""
+    value: Any = part.get(header)
+    if value is None or name not in str(value).lower():
+        return ""  # the usual case, and ten times as fast
     try:
         found: Any = part.get_param(name, "", header)
     except (ValueError, TypeError, IndexError, LookupError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from email.utils import getaddresses
+from functools import lru_cache
 from typing import Final
 
 from sources.mailbox.words import header_text, unfolded
@@ -33,6 +34,7 @@ def addresses(values: list[str], hint: str = "") -> list[tuple[str, str]]:
     return [(name, address) for address, name in found.items()]
 
 
+@lru_cache(maxsize=4_096)  # most mail of a mailbox goes to the same few people
 def _pairs(line: str) -> list[tuple[str, str]]:
     line = _NAME_LIKE_ADDRESS.sub(r"\1", line)
     if ";" in line and ":" not in line:

@@ -74,8 +74,6 @@ def test_an_mbox_that_grew_is_read_on_and_one_that_changed_is_read_anew(desk: De
     path = desk.write("INBOX.mbox", as_mbox(mail(1, more="X-Mozilla-Status: 0000\n"), mail(2)))
     mbox = desk.settings("mbox")
     assert desk.load(mbox).rows_moved["messages"] == 2
-    quiet = desk.load(mbox)
-    assert not any(quiet.rows_moved.values())
 
     # Somebody read the first one, and a third arrived.
     path.write_text(path.read_text().replace("Status: 0000", "Status: 0001") + as_mbox(mail(3)))
@@ -256,7 +254,6 @@ def test_who_was_erased_stays_out_also_as_a_quoted_address(desk: Desk) -> None:
     report = desk.load(desk.settings("eml"), tombstones=stones)
     assert report.erased == {"messages": 2}
     assert desk.rows("select internet_message_id from mailbox.messages") == [("m3@client.example",)]
-    assert not any(desk.load(desk.settings("eml"), tombstones=stones).rows_moved.values())
 
 
 def test_old_mail_and_drafts_have_a_place_and_no_text(desk: Desk) -> None:
