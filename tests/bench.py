@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests import bench_agents, bench_write_back
+from tests import bench_agents, bench_load, bench_write_back
 from tests.e2e.world import World
 
 CONTACTS = os.environ.get("CONTACTS", "8000")
@@ -66,7 +66,7 @@ def main() -> int:
         print(f"{name:<42} {seconds:6.1f} s  {promise:<13} {notes.get(name, '')}")
     Path("target").mkdir(exist_ok=True)
     Path("target/bench.json").write_text(json.dumps({"contacts": CONTACTS, "seconds": times, "notes": notes}, indent=2))
-    return 1 if any([missed, bench_agents.main(), bench_write_back.main()]) else 0
+    return 1 if any([missed, bench_agents.main(), bench_write_back.main(), bench_load.main()]) else 0
 
 
 if __name__ == "__main__":
