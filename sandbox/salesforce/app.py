@@ -163,6 +163,7 @@ class Options:
         daily_limit: API requests in 24 hours; every answer carries how many are used.
         used: Those used already by other tools.
         bulk_polls: How often a bulk job is asked for its state before it is done.
+        page_size: How many records a page of a query holds at most; a real org gives fewer where records are long.
         client: Key and secret of the connected app whose tokens are the integration user's.
     """
 
@@ -171,6 +172,7 @@ class Options:
     used: int = 0
     faults: Fault | None = None
     bulk_polls: int = 1
+    page_size: int = 2_000
     client: tuple[str, str] = ("sandbox-app", "sandbox-secret")
     org: Org = field(default_factory=Org)
 
@@ -180,7 +182,9 @@ class Api:
 
     def __init__(self, store: Store, options: Options) -> None:
         self.store, self.options = store, options
-        self.state = State(options.org, bulk_polls=options.bulk_polls, daily_limit=options.daily_limit)
+        self.state = State(
+            options.org, bulk_polls=options.bulk_polls, page_size=options.page_size, daily_limit=options.daily_limit
+        )
         self.sessions = Sessions({options.token: store.user("integration")})
         self.used = options.used
         self._one_at_a_time = threading.Lock()  # in-process clients may come from several threads

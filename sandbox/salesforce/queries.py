@@ -365,7 +365,7 @@ def _size(call: Call) -> int:
     for option in call.headers.get("sforce-query-options", "").split(","):
         name, _, value = option.strip().partition("=")
         if name == "batchSize" and value.isdigit():
-            return max(SMALLEST_PAGE, min(call.state.page_size, int(value)))
+            return min(call.state.page_size, max(SMALLEST_PAGE, int(value)))
     return call.state.page_size
 
 
