@@ -49,8 +49,8 @@ def load(
         clock: Now.
 
     Raises:
-        NightdeskError: Two mailboxes have one name, a path is missing, a server refuses the login or cannot be reached,
-            or the raw database is in use.
+        NightdeskError: Two mailboxes have one name, a path is missing, a server refuses the login or cannot be reached
+            (the other mailboxes are loaded before that is said), or the raw database is in use.
     """
     from sources.mailbox.collate import Copies
     from sources.mailbox.rows import read_all
@@ -65,6 +65,7 @@ def load(
         DATASET, TABLES, raw_path, pipelines_dir, tombstones=tombstones, on_learned=on_learned, clock=clock
     ) as run:
         problems = _Problems(run)
+        failed: list[NightdeskError] = []
         # The files of a load are noted after its problems are known, because the note counts them.
         files: list[tuple[str, str, int, datetime, str, str, int]] = []
 
@@ -91,10 +92,10 @@ def load(
                         count += len(rows)
                         say(f"{one.name}: {count} messages read")
                 except NightdeskError as error:
-                    # The other mailboxes are none the worse for it; alone, it is an error.
+                    # The other mailboxes are none the worse for it: they are loaded, and then it is said.
                     if len(settings) == 1:
                         raise
-                    problems.add(f"mailbox {one.name}", error.where or "", error.what, error.todo or "")
+                    failed.append(error)
             copies.settle()
             for page in copies.messages():
                 run.add_arrow("messages", page)
@@ -108,7 +109,14 @@ def load(
         for source, file, size, modified_at, sha256, form, records in files:
             run.file(source, file, size=size, modified_at=modified_at, sha256=sha256, form=form, records=records)
         run.requests += ledger.requests
-        return run.finish()
+        report = run.finish()
+    if failed:
+        first = failed[0]
+        more = "" if len(failed) == 1 else f", and {len(failed) - 1} more mailboxes cannot be read"
+        raise NightdeskError(
+            f"{first.what}{more}", where=first.where, todo=f"{first.todo} The other mailboxes were loaded.".strip()
+        )
+    return report
 
 
 def _items(settings: MailboxSettings, ledger: Ledger) -> Iterator[Item]:
