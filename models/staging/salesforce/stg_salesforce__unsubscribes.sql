@@ -43,6 +43,7 @@ said_no as (
 final as (
 
     select
+        'salesforce' as crm,
         email,
         unsubscribe_source,
         is_unsubscribed,
