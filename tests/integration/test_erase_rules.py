@@ -228,6 +228,16 @@ FACT, OTHER_FACT = "f_0123456789ab", "f_ba9876543210"
 
 
 def _make_ledger(con: duckdb.DuckDBPyConnection) -> None:
+    for number, found in enumerate(("contacts: days_ahead is 3 (1, 9)", "contacts: days_ahead is 3 (31)", DANA)):
+        con.execute(
+            "insert into border_checks values "
+            "(?, 'r', 'raw', 'hubspot', null, 's', 'contacts', 'e', 'm', 'warn', false, false, ?, ?)",
+            [f"check-{number}", json.dumps([found]), NOW],
+        )
+    con.execute(
+        "insert into border_verdicts values (1, 'plan-x', 'd', 'refused', ?, 'r', ?)",
+        [json.dumps(["contacts 2 nightdesk_lead_score"]), NOW],
+    )
     _rows(con, "runs", {"run_id": "r1", "command": "refresh", "as_of": date(2026, 11, 17), "started_at": NOW})
     _rows(con, "answers", *ANSWERS)
     for answer in ANSWERS:
@@ -495,6 +505,10 @@ def test_everything_they_wrote_said_or_are_named_in_goes_and_everybody_else_stay
     assert report.person.addresses == {DANA, "dana.private@mail.example"}
     assert report.person.by_type() == {"emails": 6, "calls": 2, "notes": 1, "meetings": 1}
     assert report.numbers["documents_shared_with_others"] == 3  # mails 12 and 16, meeting 40
+    assert world.ledger("select check_id, json_array_length(failures) from border_checks order by all") == [
+        ("check-0", 0), ("check-1", 1), ("check-2", 0)
+    ]  # fmt: skip
+    assert world.ledger("select verdict, failed::varchar from border_verdicts") == [("refused", "[]")]
 
 
 def test_answers_that_rest_on_them_go_and_others_are_not_asked_again(done: Done) -> None:
