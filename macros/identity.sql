@@ -137,15 +137,15 @@
     end
 {%- endmacro %}
 
-{#- Whether two companies' names can be one company's: equal, nearly so, the web address itself, or not known. -#}
+{#- Whether two companies' names can be one company's: equal, nearly so, only the domain once more, or not known. -#}
 {% macro company_names_agree(one, other) -%}
     coalesce(
         {{ one }}.name_key = {{ other }}.name_key
         or jaro_winkler_similarity({{ one }}.name_key, {{ other }}.name_key) >= 0.92
         or list_has_all({{ one }}.name_words, {{ other }}.name_words)
         or list_has_all({{ other }}.name_words, {{ one }}.name_words)
-        or replace({{ one }}.name_key, ' ', '') = {{ one }}.domain_label
-        or replace({{ other }}.name_key, ' ', '') = {{ other }}.domain_label,
+        or replace({{ one }}.name_key, ' ', '') = replace({{ one }}.domain_key, '.', '')
+        or replace({{ other }}.name_key, ' ', '') = replace({{ other }}.domain_key, '.', ''),
         true
     )
 {%- endmacro %}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,11 @@ import duckdb
 import jinja2
 
 from nightdesk import policy
+from nightdesk.identity import review, step
+from nightdesk.identity.pairs import link_id
+from nightdesk.ledger import connect, migrate
 from nightdesk.policy import tables
+from nightdesk.prepare import Project
 
 ROOT = Path(__file__).parents[1]
 IDENTITY = ROOT / "models" / "intermediate" / "identity"
@@ -156,3 +162,78 @@ class World:
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query gives."""
         return self.con.execute(query, list(values)).fetchall()
+
+
+@cache
+def _fresh_ledger() -> bytes:
+    """A ledger with the policy of the project and nothing else, made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, now = Path(folder) / "ledger.duckdb", datetime(2026, 11, 17, tzinfo=UTC)
+        migrate(path, lambda: now)
+        with connect(path) as ledger:
+            tables.load_into(ledger, shipped(), now)
+        return path.read_bytes()
+
+
+@dataclass
+class Nights:
+    """A data directory whose warehouse the identity models are built in, night after night."""
+
+    data_dir: Path
+    inputs: dict[str, list[dict[str, Any]]]
+    hour: int = 0
+
+    def __post_init__(self) -> None:
+        from nightdesk.settings import Settings
+
+        self.settings = Settings(_env_file=None, data_dir=self.data_dir, policies=ROOT / "policies")  # pyright: ignore
+        self.data_dir.mkdir(parents=True)
+        self.settings.ledger.write_bytes(_fresh_ledger())
+
+    def clock(self) -> datetime:
+        """An hour later each time it is asked."""
+        self.hour += 1
+        return datetime(2026, 11, 17, tzinfo=UTC) + timedelta(hours=self.hour)
+
+    def night(self) -> step.Report:
+        """Build what comes before weighing, weigh, and build the rest."""
+        self.build(*BEFORE_WEIGHING, afresh=True)
+        report = self.weigh()
+        self.build(*AFTER_WEIGHING)
+        return report
+
+    def weigh(self) -> step.Report:
+        """The step alone."""
+        return step.run(Project(ROOT, self.settings, shipped()), clock=self.clock, run_id="run")
+
+    def build(self, *names: str, afresh: bool = False) -> None:
+        """Build models in the warehouse, from the inputs and what the ledger holds now."""
+        if afresh:
+            self.settings.warehouse.unlink(missing_ok=True)
+        with duckdb.connect(self.settings.warehouse) as con:
+            world = World.of(con, **self.inputs) if afresh else World(con)
+            con.execute(f"attach '{self.settings.ledger}' as ledger (read_only)")
+            for table in ("identity_links", "identity_reviews"):
+                con.execute(f"create or replace table {table} as select * from ledger.main.{table}")
+            world.build(*names)
+            con.execute("detach ledger")
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What a query on the warehouse gives."""
+        with duckdb.connect(self.settings.warehouse, read_only=True) as con:
+            return con.execute(query, list(values)).fetchall()
+
+    def ledger(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query on the ledger gives."""
+        with connect(self.settings.ledger, read_only=True) as con:
+            return con.execute(query).fetchall()
+
+    def link(self, one: str, other: str) -> review.Link:
+        """The link between two records."""
+        return review.find(self.settings, link_id(one, other))
+
+    def decide(self, one: str, other: str, decision: Any, **more: Any) -> review.Decided:
+        """Decide about the link between two records."""
+        return review.decide(
+            self.settings, link_id(one, other), decision, **{"actor": "ada", "clock": self.clock, **more}
+        )

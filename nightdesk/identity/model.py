@@ -299,7 +299,6 @@ ACCOUNTS = Model(
                 ),
                 Outcome("different", "", "different domains"),
             ),
-            rare="domain_key",
         ),
         _PLACE,
     ),

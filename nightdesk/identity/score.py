@@ -65,8 +65,10 @@ def score(con: duckdb.DuckDBPyConnection, model: Model, identity: Identity) -> S
     """
     weights = comparing(identity, model)
     _prepare(con, model, weights, identity.most_per_block)
-    count = con.execute("select count(*) from splink_input").fetchone()
-    if not count or not count[0]:
+    unsettled = con.execute(
+        "select count(distinct source), count(*) filter (where not is_settled) from splink_input"
+    ).fetchone()
+    if not unsettled or unsettled[0] < 2 or not unsettled[1]:
         return Scoring(0, ())
     return _weigh(con, model, weights, identity.caution_from)
 

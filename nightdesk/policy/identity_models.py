@@ -32,7 +32,7 @@ RARE: dict[str, frozenset[tuple[str, str]]] = {
         {("name", level) for level in ("same", "swapped", "nickname", "first_of_several", "misspelt")}
         | {("company", "same")}
     ),
-    "accounts": frozenset({("name", "same"), ("name", "same_words"), ("name", "misspelt"), ("domain", "same")}),
+    "accounts": frozenset({("name", "same"), ("name", "same_words"), ("name", "misspelt")}),
 }
 Chance = Annotated[float, Field(gt=0, lt=1)]
 
