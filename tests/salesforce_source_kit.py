@@ -41,13 +41,16 @@ class Chaos(httpx2.BaseTransport):
     def __init__(self, inner: httpx2.BaseTransport, seed: int, share: float = 0.3) -> None:
         self.inner, self.draw, self.share = inner, random.Random(seed), share
         self.troubles: dict[str, int] = {}
+        self.expired: set[str] = set()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         if self.draw.random() >= self.share or request.url.path.endswith("/token"):
             return self.inner.handle_request(request)
         trouble = self.draw.choice(("429", "503", "timeout", "cut", "half", "expired", "lost"))
-        if trouble == "lost" and "/query/" not in request.url.path:
+        if trouble == "lost" and not request.url.path.rpartition("/")[0].endswith(".0/query"):
             trouble = "503"
+        if trouble == "expired" and str(request.url) in self.expired:
+            trouble = "429"  # a session that ends twice within one request is no session
         self.troubles[trouble] = self.troubles.get(trouble, 0) + 1
         match trouble:
             case "timeout":
@@ -61,6 +64,7 @@ class Chaos(httpx2.BaseTransport):
                 headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
                 return httpx2.Response(answer.status_code, content=kept, headers=headers)
             case "expired":
+                self.expired.add(str(request.url))
                 return httpx2.Response(401, json=[{"errorCode": "INVALID_SESSION_ID", "message": "expired"}])
             case "lost":
                 return httpx2.Response(400, json=[{"errorCode": "INVALID_QUERY_LOCATOR", "message": "invalid"}])

@@ -100,6 +100,12 @@ class Extraction:
                     raise
         except Refused as error:
             raise error.explained() from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise NightdeskError(
+                f"Salesforce sent something the loader cannot read: {type(error).__name__} {error}",
+                where=self._settings.base_url,
+                todo="Check that base_url leads to a Salesforce org; if it does, report this. Nothing was changed.",
+            ) from error
         self._run.add("merges", self._merges.rows(self._previous.merges()) if self._merges else ())
         self._run.requests = self._client.requests
         return self.outcome
@@ -208,8 +214,10 @@ class Extraction:
             self._everything(definitions)
             self._run.whole(kind.table.name)
             return
-        if watermark is None or not self._changes(definitions, watermark):
+        if watermark is None:
             self._everything(definitions)
+        else:
+            self._changes(definitions, watermark)
 
     def _everything(self, definitions: Definitions) -> None:
         """Reads all records. Loaded ones that the org no longer has in any form leave every table."""
@@ -225,23 +233,18 @@ class Extraction:
             self._note(kind.table.name, newest)
             self._note(_deleted(kind), newest)
 
-    def _changes(self, definitions: Definitions, watermark: datetime) -> bool:
-        """Reads what moved since the watermark. False when the org can no longer say what was deleted since."""
+    def _changes(self, definitions: Definitions, watermark: datetime) -> None:
+        """Reads what moved since the watermark, and what was deleted since then."""
         kind = definitions.kind
         since = watermark - timedelta(seconds=self._settings.overlap_seconds)
         deleted_since = self._watermarks.get(_deleted(kind))
-        if definitions.tells_deleted and deleted_since is None:
-            return False
         taken = Taken()
         newest = self._read(definitions, taken, since, bulk=False)
-        if (
-            definitions.tells_deleted
-            and deleted_since is not None
-            and not self._deleted(definitions, deleted_since, taken)
+        if definitions.tells_deleted and (
+            deleted_since is None or not self._deleted(definitions, deleted_since, taken)
         ):
-            return False
+            self._reconcile(definitions, taken)
         self._note(kind.table.name, max(watermark, newest) if newest else watermark)
-        return True
 
     def _read(self, definitions: Definitions, taken: Taken, since: datetime | None, *, bulk: bool) -> datetime | None:
         """Reads rows by a query, or by a bulk job when there are many. Returns up to when all is read.
@@ -303,7 +306,10 @@ class Extraction:
     # -- deleted -------------------------------------------------------------------------------------------------------
 
     def _deleted(self, definitions: Definitions, since: datetime, taken: Taken) -> bool:
-        """Records deleted without a new stamp (with their parent, say), or deleted and already gone for good."""
+        """Records deleted without a new stamp (with their parent, say), or deleted and already gone for good.
+
+        False when the org cannot tell of all of the time.
+        """
         kind = definitions.kind
         start = since - timedelta(seconds=max(self._settings.overlap_seconds, 60))
         found = self._api.deleted(kind.name, start, self._client.org_now())
@@ -315,15 +321,38 @@ class Extraction:
         ids -= self._previous.among("merges", "merged_id", sorted(ids))
         if not ids:
             return True
-        again = Taken()
-        for rows in self._api.by_id(kind.name, definitions.asked, sorted(ids)):
-            again.listed = [*(again.listed or []), rows.column("Id").combine_chunks()]
-            self._intake.page(definitions, rows, again)
-        shown = {str(one) for part in again.listed or [] for one in part.to_pylist()}
+        shown = self._reread(definitions, ids)
         purged = self._previous.among(kind.table.name, "id", sorted(ids - shown))
         self._intake.deletions(kind, {one: found.times[one] for one in sorted(purged)})
         self._intake.forget(kind, purged)
         return True
+
+    def _reconcile(self, definitions: Definitions, taken: Taken) -> None:
+        """Compares all ids with those loaded: the org can no longer say what was deleted since the last load."""
+        pc: Any = import_module("pyarrow.compute")
+        kind = definitions.kind
+        newest = self._api.newest(kind.name, kind.stamp)
+        select = Select(kind.name, ("Id", "IsDeleted", kind.stamp), kind.stamp)
+        listed: list[Any] = []
+        doubtful: set[str] = set()
+        for rows in self._pages(select, bulk=self._api.count(select) >= self._settings.bulk_threshold):
+            listed.append(rows.column("Id").combine_chunks())
+            is_gone = pc.fill_null(pc.equal(rows.column("IsDeleted"), "true"), False)
+            gone, alive = rows.column("Id").filter(is_gone), rows.column("Id").filter(pc.invert(is_gone))
+            known = self._previous.among("deletions", "object_id", gone)
+            known |= self._previous.among("merges", "merged_id", gone)
+            doubtful |= set(gone.to_pylist()) - known - taken.deleted
+            doubtful |= self._previous.among("deletions", "object_id", alive)
+        self._reread(definitions, doubtful)
+        self._forget_missing(kind, listed)
+        self._note(_deleted(kind), newest)
+
+    def _reread(self, definitions: Definitions, ids: set[str]) -> set[str]:
+        """Reads records by their ids; returns those the org still has in some form."""
+        taken = Taken(listed=[])
+        for rows in self._api.by_id(definitions.kind.name, definitions.asked, sorted(ids)):
+            self._intake.page(definitions, rows, taken)
+        return {str(one) for part in taken.listed or [] for one in part.to_pylist()}
 
     def _forget_missing(self, kind: ObjectType, listed: Sequence[Any]) -> None:
         """Loaded records that a list of everything did not show: erased for good, or emptied from the bin."""
@@ -367,7 +396,7 @@ class Extraction:
             self._note(kind.name, watermark)
             return
         bulk = since is None and self._api.count(select) >= self._settings.bulk_threshold
-        for rows in self._history_pages(select, bulk=bulk):
+        for rows in self._pages(select, bulk=bulk):
             self._intake.saw(kind.name, rows.num_rows)
             gone = self._intake.gone_among(rows.column(kind.parent))
             if self._erased is not None:
@@ -375,7 +404,8 @@ class Extraction:
             self._run.add("field_history", (row for row in history_rows(kind, rows) if row[3] not in gone))
         self._note(kind.name, newest if watermark is None else max(newest, watermark))
 
-    def _history_pages(self, select: Select, *, bulk: bool) -> Iterator[Any]:
+    def _pages(self, select: Select, *, bulk: bool) -> Iterator[Any]:
+        """Rows by a query, or by a bulk job when there are many or the query is too slow."""
         try:
             if not bulk:
                 for page in self._api.query(select):
