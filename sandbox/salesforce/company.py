@@ -187,6 +187,7 @@ class Move:
         setup.picklist(org, "Opportunity", "Type", [setup.Value(one, label) for one, label in where.DEAL_TYPES.items()])
         for object_type, names in (("Contact", "contacts"), ("Account", "companies"), ("Opportunity", "deals")):
             org.track(object_type, *where.HISTORY[names].values())
+        org.track("Lead", *where.HISTORY["contacts"].values())
         self.record_types = dict(self._pipelines())
 
     def _distinct(self, object_type: str, name: str) -> list[str]:
@@ -366,8 +367,8 @@ class Move:
             (object_type, *names),
         ):
             kind, new = self.made[object_type].get(number, ("", ""))
-            if kind in ("", "Lead"):
-                continue  # a lead's own history is another object, and its lifecycle fields are not tracked here
+            if not kind:
+                continue
             value = _value(self.org.fields(kind)[names[name]], text) if text else None
             by = self.person.get(user) or self.org.user("sam")
             if (number, name) in earlier:

@@ -86,6 +86,8 @@ AssistantName string 40 UCN
 LeadSource picklist 255 UCN
 Birthdate date 0 UCN
 HasOptedOutOfEmail boolean 0 UC
+HasOptedOutOfFax boolean 0 UC
+DoNotCall boolean 0 UC
 Description textarea 32000 UCN
 CleanStatus picklist 40 UCNR
 EmailBouncedReason string 255 UCN
@@ -113,6 +115,8 @@ Email email 80 UCN
 Website url 255 UCN
 Description textarea 32000 UCN
 HasOptedOutOfEmail boolean 0 UC
+HasOptedOutOfFax boolean 0 UC
+DoNotCall boolean 0 UC
 LeadSource picklist 255 UCN
 Status picklist 255 UC
 Industry picklist 255 UCN

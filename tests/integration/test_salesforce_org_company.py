@@ -307,6 +307,8 @@ def test_the_same_company_with_leads(folder: Path) -> None:
         for lead in converted:
             (contact,) = org.rows(f"SELECT AccountId FROM Contact WHERE Id = '{lead['ConvertedContactId']}'")
             assert contact["AccountId"] == lead["ConvertedAccountId"] and lead["Status"] == "Closed - Converted"
+        fields = {row["Field"] for row in org.rows("SELECT Field FROM LeadHistory", deleted=True)}
+        assert "Lifecycle_Stage__c" in fields <= set(where.HISTORY["contacts"].values())
         losers = org.rows("SELECT Id, MasterRecordId FROM Lead WHERE MasterRecordId != null", deleted=True)
         losers += org.rows("SELECT Id, MasterRecordId FROM Contact WHERE MasterRecordId != null", deleted=True)
         assert losers and all(one["Id"][:3] == one["MasterRecordId"][:3] for one in losers)

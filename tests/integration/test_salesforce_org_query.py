@@ -10,7 +10,7 @@ import pytest
 
 from sandbox.salesforce import setup
 from sandbox.salesforce.values import stamp
-from tests.salesforce_kit import NOW
+from tests.salesforce_kit import NOW, add_fields
 from tests.salesforce_org_kit import Loader, empty_org
 
 
@@ -156,6 +156,16 @@ def test_a_field_that_is_deleted_or_hidden_is_no_field(org: Loader) -> None:
     assert org.refused(org.query(soql)) == "INVALID_FIELD"
     names = {one["name"] for one in org.get("sobjects/Contact/describe").json()["fields"]}
     assert "Region__c" not in names
+
+
+def test_our_own_fields_are_loaded_as_any(org: Loader) -> None:
+    add_fields(org.store)
+    org.store.seed("Contact", [{"LastName": "A", "Nightdesk_Lead_Score__c": 80, "Nightdesk_Lead_Tier__c": "A"}])
+    names = [one["name"] for one in org.get("sobjects/Contact/describe").json()["fields"]]
+    ours = [name for name in names if name.startswith("Nightdesk_")]
+    (row,) = org.rows(f"SELECT {', '.join(ours)} FROM Contact WHERE Nightdesk_Lead_Score__c != null")
+    assert (row["Nightdesk_Lead_Score__c"], row["Nightdesk_Lead_Tier__c"]) == (80.0, "A")
+    assert row["Nightdesk_Is_Fit__c"] is False and row["Nightdesk_Lead_Reason__c"] is None
 
 
 def test_old_activities_are_seen_by_query_all_only(org: Loader) -> None:
