@@ -50,9 +50,9 @@ class Model:
     sql: str
 
 
-def compiled(project: Project, select: str) -> list[Model]:
+def compiled(project: Project, *select: str) -> list[Model]:
     """The selected models as SQL, each after those it reads."""
-    project.dbt("compile", "--select", f"{select},resource_type:model")
+    project.dbt("compile", "--select", *(f"{one},resource_type:model" for one in select))
     nodes: Mapping[str, Any] = project.manifest.nodes
     wanted = {key: node for key, node in nodes.items() if node.resource_type == "model" and node.compiled_code}
     order: TopologicalSorter[str] = TopologicalSorter()

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from test_models_support import Project
 
+from tests import canonical_kit as kit
+
 
 @pytest.fixture(scope="session")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -15,3 +17,11 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Any:
     parsed.create(with_policies=False)
     parsed.dbt("parse")
     return parsed.manifest
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory, manifest: Any) -> list[kit.Model]:
+    """The canonical part of the project as SQL, with all that it stages of the CRMs."""
+    project = Project(tmp_path_factory.mktemp("compile") / "data", manifest=manifest)
+    project.create(with_policies=False)
+    return kit.compiled(project, "+tag:crm", "path:models/staging/hubspot", "path:models/staging/salesforce")

@@ -21,8 +21,20 @@ opportunities as (
             corporate.currency_code
         ) as currency_code,
         corporate.currency_code as corporate_currency_code,
-        regexp_replace(lower(opportunities.deal_type), '[^a-z]', '', 'g')
-            as deal_type_word
+        coalesce(
+            {{ clean('opportunities.deal_type') }}, {{ clean('opportunities.type') }}
+        ) as type_of_deal,
+        regexp_replace(
+            lower(
+                coalesce(
+                    {{ clean('opportunities.deal_type') }},
+                    {{ clean('opportunities.type') }}
+                )
+            ),
+            '[^a-z]',
+            '',
+            'g'
+        ) as deal_type_word
     from {{ source('salesforce', 'opportunities') }} as opportunities
     cross join corporate
 
@@ -79,7 +91,7 @@ final as (
                     'newbusinessopportunity'
                 )
                 then 'newbusiness'
-            else {{ clean('opportunities.deal_type') }}
+            else opportunities.type_of_deal
         end as deal_type,
         {{ clean('opportunities.closed_lost_reason') }} as closed_lost_reason,
         opportunities.currency_code,
