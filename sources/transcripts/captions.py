@@ -27,11 +27,11 @@ from sources.transcripts.model import (
 from sources.transcripts.stamps import OFFSET, moment, offset_ms
 from sources.transcripts.voices import name_and_company, names_among, split_prefix
 
-_ARROW = re.compile(r"--+>|→|-- >")
-_TIMING = re.compile(rf"\s*(?P<start>{OFFSET})\s*(?:--+>|→|-- >)\s*(?P<end>{OFFSET})?(?P<rest>.*)")
-_VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]*)>", re.IGNORECASE)
+_ARROW = re.compile(r"---?>|→|-- >")
+_TIMING = re.compile(rf"\s*(?P<start>{OFFSET})\s*(?:---?>|→|-- >)\s*(?P<end>{OFFSET})?(?P<rest>.*)")
+_VOICE = re.compile(r"<v(?:\.[^\s>]{0,80})?\s{1,9}([^>]{0,200})>", re.IGNORECASE)
 _TAG = re.compile(
-    r"</?(?:v|c|i|b|u|s|em|strong|font|span|ruby|rt|lang|br|p)(?:[.\s][^>]*)?/?>|<\d{1,3}:[\d:.]+>|\{\\an?\d\}",
+    r"</?(?:v|c|i|b|u|s|em|strong|font|span|ruby|rt|lang|br|p)(?:[.\s][^>]{0,200})?/?>|<\d{1,3}:[\d:.]+>|\{\\an?\d\}",
     re.IGNORECASE,
 )
 _SETTINGS = re.compile(r"(?:\s+(?:align|line|position|size|vertical|region):\S+|\s+[XY][12]:\d+)*\s*", re.IGNORECASE)

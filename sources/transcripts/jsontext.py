@@ -7,6 +7,7 @@ from typing import Any
 
 from sources.transcripts.model import Reading
 
+_DEEPEST = 100  # no vendor nests a tenth of that
 _TODO = "Export the file again; it may have been cut off while it was written."
 
 
@@ -72,6 +73,8 @@ def _rescued(text: str) -> Any | None:
             in_string = True
         elif one in "{[":
             stack.append("}" if one == "{" else "]")
+            if len(stack) > _DEEPEST:
+                return None
         elif one in "}]":
             if not stack or stack.pop() != one:
                 break

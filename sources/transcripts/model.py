@@ -211,9 +211,24 @@ def speakers_of(turns: Sequence[Turn], known: Iterable[Speaker] = ()) -> tuple[S
         if turn.speaker and turn.speaker not in found:
             there = by_name.pop(same_name(turn.speaker) or turn.speaker, Speaker(turn.speaker))
             found[turn.speaker] = replace(there, name=turn.speaker, spoke=True)
+    _give_addresses(found, nameless)
     emails = {one.email for one in (*found.values(), *by_name.values()) if one.email}
     others = [*by_name.values(), *(one for email, one in nameless.items() if email and email not in emails)]
     return (*found.values(), *(replace(one, spoke=False) for one in others))
+
+
+def _give_addresses(found: dict[str, Speaker], nameless: dict[str, Speaker]) -> None:
+    """Gives a speaker without an address the one made of their full name, where one person and one address fit."""
+    by_words: dict[frozenset[str], list[str]] = {}
+    for email in nameless:
+        by_words.setdefault(frozenset(words_of(email.partition("@")[0])), []).append(email)
+    for name, one in found.items():
+        words = frozenset(words_of(name))
+        fitting = by_words.get(words, [])
+        if len(words) < 2 or one.email or len(fitting) != 1:
+            continue
+        if sum(frozenset(words_of(other)) == words for other in found) == 1:
+            found[name] = joined(one, replace(nameless[fitting[0]], spoke=True))
 
 
 def joined(first: Speaker, second: Speaker) -> Speaker:

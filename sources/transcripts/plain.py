@@ -46,6 +46,8 @@ _MEET = re.compile(
     r"\s*(?:this editable transcript was computer generated|meeting ended after|transcription ended after)\b",
     re.IGNORECASE,
 )
+_GAP = re.compile(r"[ \t\u00a0]{2,}|\t")
+_LONGEST_HEADER = 300
 _CHECK = "Look at this place of the file, or export it again."
 
 
@@ -80,7 +82,7 @@ def read_plain(text: str, zone: tzinfo) -> Reading | None:
         text: The file, line ends as `\\n`.
         zone: Whose clock a date in the head is written in, where it does not say.
     """
-    lines = text.split("\n")
+    lines = [_squeezed(line) for line in text.split("\n")]
     reading = Reading("text")
     head = _Head()
     stamped = _stamped(lines)
@@ -156,8 +158,15 @@ def _after_time(line: str) -> str | None:
     return match["rest"] if match is not None else None
 
 
+def _squeezed(line: str) -> str:
+    """A line without long gaps, which mean nothing and cost the patterns below their time."""
+    return _GAP.sub("  ", line.rstrip()) if "   " in line or "\t" in line else line.rstrip()
+
+
 def _owner_line(line: str) -> tuple[str, int | None] | None:
     """`Name  0:12` alone on a line, or `0:12 Name`: the speaker of the lines below it, and when."""
+    if len(line) > _LONGEST_HEADER:
+        return None
     match = _TRAILING.fullmatch(line)
     if match is not None and split_prefix(match["name"] + ":") is not None:
         return match["name"].strip(), _offset(match["time"])
@@ -273,7 +282,7 @@ def _read_head(lines: list[str], head: _Head, zone: tzinfo) -> None:
     are_people = False
     for line in lines:
         stripped = line.strip().strip("#*").strip()
-        if not stripped:
+        if not stripped or len(stripped) > _LONGEST_HEADER:
             continue
         if _HEADING.fullmatch(line):
             are_people = True

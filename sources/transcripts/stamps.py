@@ -99,7 +99,7 @@ def moment(value: object, zone: tzinfo) -> datetime | None:
         return None
     if isinstance(value, int | float):
         return _epoch(float(value))
-    text = str(value).strip()
+    text = str(value)[:300].strip()
     if re.fullmatch(r"\d{9,13}(\.\d+)?", text):
         return _epoch(float(text))
     match = _ISO.search(text)
