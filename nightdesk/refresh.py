@@ -248,6 +248,8 @@ def _night(
             progress("plan", f"comparing with {crm}")
             made = steps.make_plan(project, run.run_id, clock, crm)
             night.plans.append(made)
+            for said in made.border:
+                progress("plan", said)
             numbers |= {"operations": made.operation_count}
     autonomy_review.review_if_due(settings.ledger, project.policy, clock)
     timed("plan", began)
