@@ -20,6 +20,7 @@ from sources.mailbox.tables import MESSAGES, THREADS
 
 _CHUNK: Final = 2_000
 _PAGE: Final = 5_000
+_COMMON: Final = 500
 SUBJECT_DAYS: Final = 60
 """A reply without references belongs to a mail of the same subject that is at most this much older."""
 
@@ -111,7 +112,7 @@ class Copies:
     def _thread(self) -> None:
         self.sql.execute(_MENTIONS)
         self._subject_candidates()
-        self.sql.execute(_SUBJECT_EDGES, {"days": SUBJECT_DAYS})
+        self.sql.execute(_SUBJECT_EDGES, {"days": SUBJECT_DAYS, "common": _COMMON})
         self.sql.execute(_NODES)
         self._components()
         self._known_threads()
@@ -263,7 +264,11 @@ _WINNERS: Final = """
     from identified
     left join known using (key)
     where not identified.is_left_out
-    and ($full or known.key is null or (identified.is_sent and not known.is_sent))
+    and (
+        known.key is null
+        or (identified.is_sent and not known.is_sent)
+        or ($full and identified.is_sent = known.is_sent)
+    )
     qualify row_number() over (partition by identified.key order by identified.is_sent desc, identified.seq) = 1
 """
 _MENTIONS: Final = """
@@ -284,12 +289,16 @@ _MENTIONS: Final = """
     from fresh
     where is_reply and len(mentions) = 0 and length(normal_subject) >= 4 and occurred_at is not null;
 """
-# Answers what its sender was part of, written by or to somebody it goes to; the latest such mail.
+# Answers what its sender was part of, written by or to somebody it goes to; the latest such mail. A subject that
+# hundreds of mails share ("Re: invoice") tells no conversation.
 _SUBJECT_EDGES: Final = """
     create table subject_edges as
     select lonely.key, candidates.key as parent_key, candidates.thread_id
     from lonely
-    join candidates
+    join (
+        from candidates
+        where normal_subject in (select normal_subject from candidates group by all having count(*) <= $common)
+    ) as candidates
         on candidates.normal_subject = lonely.normal_subject
         and candidates.key <> lonely.key
         and candidates.occurred_at <= lonely.occurred_at

@@ -253,7 +253,7 @@ def _plain(part: Mail, content: Content) -> _Text:
     if parameter(part, "format").lower() == "flowed":
         text = unflowed(text, joins_without_blank=parameter(part, "delsp").lower() == "yes")
     if part.get_content_type() in {"text/enriched", "text/richtext"}:
-        text = re.sub(r"<(?:param>.*?</param|[^<>]{0,60})>", "", text, flags=re.DOTALL | re.IGNORECASE)
+        text = re.sub(r"<[^<>]{0,60}>", "", text)
     return _Text(tidy(text), "plain")
 
 

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime
@@ -14,6 +15,7 @@ from itertools import islice
 from multiprocessing import get_context
 from typing import Final
 
+from nightdesk.errors import NightdeskError
 from sources.mailbox.direction import Place, direction
 from sources.mailbox.message import Message
 from sources.mailbox.parse import Headers, content_key, parse
@@ -191,9 +193,16 @@ def read_all(items: Iterable[Item], now: datetime, workers: int = 0) -> Iterator
         pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         under_way: deque[Future[tuple[list[Row], list[Said]]]] = deque([pool.submit(read, first, now)])
-        for batch in waiting:
-            under_way.append(pool.submit(read, batch, now))
-            if len(under_way) > 2 * workers:
+        try:
+            for batch in waiting:
+                under_way.append(pool.submit(read, batch, now))
+                if len(under_way) > 2 * workers:
+                    yield under_way.popleft().result()
+            while under_way:
                 yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        except BrokenProcessPool as error:
+            raise NightdeskError(
+                "A process that parses mail was ended from outside, most likely for want of memory",
+                where="mailboxes",
+                todo="Load again with `workers: 1` for the mailbox; nothing was written, and nothing is lost.",
+            ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 MAX_TEXT: Final = 400_000  # characters of a body that are kept; nobody writes that much by hand
 _MAX_HTML: Final = 2_000_000
 
-_BLANKS: Final = re.compile(r"[ \t\u00a0\u200b]+\n")
+_BLANKS: Final = " \t\u00a0\u200b"
 _GAPS: Final = re.compile(r"\n{4,}")
 _TAG: Final = re.compile(r"<[^<>]{0,2000}>")
 _DECLARATION: Final = re.compile(r"^\s*<\?xml[^>]{0,200}\?>", re.IGNORECASE)
+_TABLE: Final = frozenset({"table", "thead", "tbody", "tfoot", "tr", "td", "th"})
 _HIDDEN: Final = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all|font-size\s*:\s*0(?:\.0+)?(?:px|pt|em|rem|%)?\s*(?:;|$|!)"
     r"|opacity\s*:\s*0(?:\.0+)?\s*(?:;|$|!)|max-height\s*:\s*0(?:px)?\s*(?:;|$|!)",
@@ -36,7 +38,8 @@ _STUB: Final = re.compile(
 
 def tidy(text: str) -> str:
     """Line ends as `\\n`, no blanks before them, no control characters, at most two empty lines in a row."""
-    text = _BLANKS.sub("\n", clean(text[:MAX_TEXT]))
+    # Line by line: a pattern for blanks before line ends takes forever on a line of nothing but blanks.
+    text = "\n".join(line.rstrip(_BLANKS) for line in clean(text[:MAX_TEXT]).split("\n"))
     return _GAPS.sub("\n\n\n", text).strip("\n").rstrip()
 
 
@@ -110,7 +113,7 @@ def _rendered(page: str) -> str:
     engine = Inscriptis(tree, _config())
     text = engine.get_text()
     spans = [(one.start, one.end) for one in engine.get_annotations()]
-    return tidy(_marked(text, spans) if spans else text)
+    return tidy((_marked(text, spans) if spans else text).replace("\u00a0", " "))
 
 
 def _without_hidden(tree: Any) -> None:
@@ -125,8 +128,15 @@ def _without_hidden(tree: Any) -> None:
         if (is_hidden or (style and _HIDDEN.search(style))) and element.getparent() is not None:
             element.drop_tree()
             continue
-        for name in ("cellpadding", "cellspacing", "align", "valign"):
-            element.attrib.pop(name, None)
+        if element.tag in _TABLE:
+            # Tables of mails are layout, nested and wide; drawn as tables they take quadratic time and pages of blanks.
+            if element.tag in {"td", "th"}:
+                element.tag = "span"
+                if element.getnext() is not None:
+                    element.tail = " " + (element.tail or "")
+            else:
+                element.tag = "div"
+            element.attrib.clear()
         if element.tag == "blockquote" and element.get("type", "").lower() != "cite":
             kinds = element.get("class", "")
             if "quote" in kinds:
@@ -150,19 +160,16 @@ def _config() -> ParserConfig:
 
 def _marked(text: str, spans: list[tuple[int, int]]) -> str:
     """Lines of quoted stretches begin with one `>` per level. A stretch that a forward line announces is not quoted."""
-    spans = [span for span in spans if not _is_announced(text, span[0])]
+    spans = [span for span in spans if span[1] > span[0] and not _is_announced(text, span[0])]
+    starts, ends = sorted(start for start, _ in spans), sorted(end for _, end in spans)
     lines: list[str] = []
     position = 0
     for line in text.split("\n"):
-        end = position + len(line)
-        middle = (position + end) // 2
-        depth = sum(
-            start <= middle < stop or (start <= position and end <= stop and line != "") for start, stop in spans
-        )
-        if not line and depth == 0:
-            depth = sum(start < position < stop for start, stop in spans)
-        lines.append(f"{'>' * depth} {line}".rstrip() if depth else line)
-        position = end + 1
+        # Of an empty line: what is open before it and not over with it.
+        middle = position + len(line) // 2
+        depth = (bisect_right(starts, middle) if line else bisect_left(starts, middle)) - bisect_right(ends, middle)
+        lines.append(f"{'>' * min(depth, 20)} {line}".rstrip() if depth > 0 else line)
+        position += len(line) + 1
     return "\n".join(lines)
 
 

@@ -47,7 +47,7 @@ _SEVEN_BIT: Final = frozenset({"utf-7", "iso2022_jp_ext", "hz", "iso2022_kr"})  
 
 # Encoded words; the text may hold blanks (wrong, common) but no `?`, so the search stays linear.
 _WORD: Final = re.compile(r"=\?([^?\s*]{1,60})(?:\*[^?\s]{1,20})?\?([bBqQ])\?([^?]*)\?=")
-_FOLD: Final = re.compile(r"[ \t]*[\r\n]+[ \t]*")
+_FOLD: Final = re.compile(r"[\r\n]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufeff]")
 _META: Final = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 
@@ -86,7 +86,9 @@ def decoded(data: bytes, charset: str = "") -> tuple[str, str]:
     """
     wanted = codec(charset) if charset else ""
     if wanted.startswith(("utf-16", "utf-32", "utf_16", "utf_32")):
-        return data.decode(wanted, "replace"), wanted
+        if b"\0" in data[:400] or data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            return data.decode(wanted, "replace"), wanted
+        wanted = ""  # a page that names it, in bytes that are none of it
     if wanted in _SEVEN_BIT:
         text = data.decode(wanted, "replace")
         if text.count("\ufffd") * 10 <= len(text):
@@ -97,6 +99,11 @@ def decoded(data: bytes, charset: str = "") -> tuple[str, str]:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
         pass
+    # Text in a Latin alphabet is mostly ASCII; where it is not, the Latin charset was declared by habit.
+    if wanted in {"", "cp1252"} and _share_above_ascii(data) > 0.3:
+        guess = _guess(data[:_GUESSED])
+        if guess:
+            return data.decode(guess, "replace"), guess
     if wanted and wanted not in {"utf-8", "utf8", *_SEVEN_BIT}:
         try:
             return data.decode(wanted), wanted
@@ -113,6 +120,11 @@ def decoded(data: bytes, charset: str = "") -> tuple[str, str]:
     if wanted in {"utf-8", "utf8"}:
         return data.decode("utf-8", "nightdesk-windows"), "utf-8"
     return data.decode(wanted or "cp1252", "replace"), wanted or "cp1252"
+
+
+def _share_above_ascii(data: bytes) -> float:
+    some = data[:_GUESSED]
+    return sum(byte > 127 for byte in some) / max(1, len(some))
 
 
 def _guess(data: bytes) -> str:
@@ -148,7 +160,9 @@ def _is_wide(value: str) -> bool:
 
 def unfolded(value: str) -> str:
     """A header value on one line."""
-    return _FOLD.sub(" ", value).strip() if "\n" in value or "\r" in value else value.strip()
+    if "\n" in value or "\r" in value:
+        return " ".join(one for part in _FOLD.split(value) if (one := part.strip()))
+    return value.strip()
 
 
 def header_text(value: str, hint: str = "", *, most: int = _LONGEST_HEADER) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "quoted_text": "On 16.11.26 12:00, Tom Baker wrote:\n> Nine seats as agreed?",
         "signature": "--\nNils Holm",
     },
-    "html_stub_plain": {"new_text": "Two café tables  40", "body_source": "html"},
+    "html_stub_plain": {"new_text": "Two café tables 40", "body_source": "html"},
     "undisclosed_recipients": {
         "to": (),
         "cc": ("ann@kunde.example", "bob@kunde.example", "carl@kunde.example"),
@@ -171,6 +172,14 @@ def test_a_newsletter_of_exchange_is_a_list_though_nobody_may_answer_it_automati
     assert parse(raw, now=NOW).message_class == "list"
 
 
+def test_quotes_of_a_page_are_marked_by_depth() -> None:
+    inner = "<blockquote type=cite>Well?</blockquote>"
+    page = f"<p>No.</p><blockquote type=cite>Yes?<br><br>Or no?{inner}</blockquote><p>Bye</p>"
+    assert html_text(page) == "No.\n\n> Yes?\n>\n> Or no?\n>> Well?\n\nBye"
+    forwarded = "<p>See:</p><p>Begin forwarded message:</p><blockquote type=cite><p>We pay.</p></blockquote>"
+    assert html_text(forwarded) == "See:\n\nBegin forwarded message:\n\nWe pay."
+
+
 def test_words_hidden_from_readers_are_not_read() -> None:
     body = sample("gmail_html_only").body
     assert "Assistant" not in body and "score" not in body
@@ -250,6 +259,8 @@ def test_a_page_that_asks_for_endless_blanks_gets_none() -> None:
         (b"plain", "rot13", "plain"),
         (b"plain", "no-such-charset", "plain"),
         ("wide".encode("utf-16-le"), "utf-16le", "wide"),
+        (b"a page that says utf-16", "utf-16", "a page that says utf-16"),
+        ("我们需要二十个座位，预算是三万元".encode("gb18030"), "us-ascii", "我们需要二十个座位，预算是三万元"),
     ],
 )
 def test_a_charset_that_does_not_fit_is_seen(data: bytes, charset: str, text: str) -> None:
@@ -337,3 +348,37 @@ def test_a_date_that_cannot_be_true_gives_way() -> None:
 def test_flowed_lines_are_joined_by_quote_depth() -> None:
     assert unflowed("a \nb\n> c \n> d\n>> e\n f\n-- \ng") == "a b\n> c d\n>> e\nf\n-- \ng"
     assert unflowed("予 \n算", joins_without_blank=True) == "予算"
+
+
+HOSTILE = {
+    "a line of blanks": b"Subject: x\n\n" + b" " * 900_000 + b"x",
+    "blanks in headers": b"Subject: x"
+    + b" " * 15_000
+    + b"\n\ty\n"
+    + b"To: a\n"
+    + (b"X-A:" + b" " * 9_000 + b"\n b\n") * 80,
+    "words without end": b"Subject: " + b"=?a?q?" * 8_000 + b"\n\n",
+    "addresses without end": b"To: "
+    + b",@a" * 30_000
+    + b"\nCc: "
+    + b"<" * 90_000
+    + b"\nBcc: "
+    + b"(" * 90_000
+    + b"\n\nx",
+    "tags without end": b"Content-Type: text/html\n\n" + b"<" * 300_000 + b"<a " * 100_000,
+    "tables in tables": b"Content-Type: text/html\n\n" + b"<table><tr><td>x" * 240,
+    "wide tables": b"Content-Type: text/html\n\n<table>" + (b"<tr>" + b"<td>x</td>" * 100) * 100,
+    "quotes in HTML": b"Content-Type: text/html\n\n" + b"<blockquote type=cite>x</blockquote>" * 9_000,
+    "enriched": b"Content-Type: text/enriched\n\n" + b"<param>" * 100_000,
+    "parts": b"Content-Type: multipart/mixed; boundary=b\n\n" + b"--b\n\nx\n" * 8_000,
+    "pgp": b"Subject: x\n\n" + b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: x\n" * 5_000,
+    "references": b"References: " + b"<a@b" * 30_000 + b"\n\nx",
+    "quotes": b"Subject: x\n\n" + b"> " * 300_000 + b"\n" + b"On x " * 60_000 + b"wrote:\n" + b"From: x\n" * 20_000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_no_message_takes_the_night(kind: str) -> None:
+    started = time.process_time()
+    parse(HOSTILE[kind], now=NOW)
+    assert time.process_time() - started < 3
