@@ -272,6 +272,15 @@ def _look(
         for what, (name, key) in _RECORDS.items():
             if table := find_table(con, warehouse, name):
                 con.execute(f"insert into known_records select {key}, '{what}', split_part({key}, ':', 1) from {table}")
+        if table := find_table(con, warehouse, "merged_records"):
+            # A twin in another CRM is written to as well; the record that stands for it has the row in the mart.
+            con.execute(
+                f"""
+                insert into known_records
+                select merged_record_id, object_type, split_part(merged_record_id, ':', 1) from {table}
+                where reason in ('same_person', 'same_account')
+                """
+            )
     con.execute("insert into said_no select contact_id from suppression")
     con.execute("delete from said_no where contact_id in (from lifted)")
     if raw is not None and (table := _raw_values(con, raw, crm)):
