@@ -13,13 +13,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx2
 import pytest
 
 from nightdesk.erasure.tombstones import Tombstones, document
 from nightdesk.errors import NightdeskError
 from sandbox.salesforce import life
-from tests.salesforce_kit import Org, org, prepare
+from sandbox.salesforce.server import running as serving
+from sources.salesforce import SalesforceSourceSettings, load
+from tests.salesforce_kit import Org, certificate, org, prepare
 from tests.salesforce_source_kit import Loads, differences, moved
 
 ROOT = Path(__file__).parents[2]
@@ -348,3 +351,26 @@ def test_who_was_erased_after_they_were_loaded_leaves_when_the_org_speaks_of_the
     it.org.edit("Contact", person, {"Phone": "1"})
     it(tombstones=_stones(email=["p1@example.com"]))
     assert person not in columns(it, "contacts")
+
+
+# Over the network -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.soak
+def test_several_requests_at_once_over_a_network_load_the_same(template: Template, tmp_path: Path) -> None:
+    server, authority = certificate(tmp_path)
+    shutil.copy(template.folder / "org.sqlite", tmp_path / "org.sqlite")
+    with serving(tmp_path / "org.sqlite", certificate=server) as there:
+        settings = SalesforceSourceSettings(
+            base_url=there.url, token=there.token, ca_bundle=authority, in_flight=4, bulk_threshold=10
+        )  # type: ignore[arg-type]
+        report = load(settings, tmp_path / "raw.duckdb", tmp_path / "pipelines")
+        with pytest.raises(NightdeskError, match="does not answer"):  # nobody vouches for this certificate
+            strangers = settings.model_copy(update={"ca_bundle": None, "max_attempts": 1})
+            load(strangers, tmp_path / "other.duckdb", tmp_path / "elsewhere")
+    assert report.rows_total["contacts"] == 12 and report.requests > 40
+    sql = "select * exclude (_dlt_load_id) from salesforce.contacts order by all"
+    with duckdb.connect(str(tmp_path / "raw.duckdb"), read_only=True) as here:
+        mine = here.execute(sql).fetchall()
+    with duckdb.connect(str(template.folder / "raw.duckdb"), read_only=True) as there_raw:
+        assert mine == there_raw.execute(sql).fetchall()
