@@ -12,7 +12,7 @@ import pytest
 
 from nightdesk.errors import NightdeskError
 from sources.salesforce import SalesforceSourceSettings
-from sources.salesforce.api import NotInBulk, SalesforceApi, Select
+from sources.salesforce.api import NotInBulk, SalesforceApi, Select, TooSlow
 from sources.salesforce.client import Refused, SalesforceClient
 
 NOW = datetime(2026, 11, 17, 6, 0, tzinfo=UTC)
@@ -204,6 +204,13 @@ def test_a_query_that_gives_fewer_rows_than_it_said_is_asked_again(tmp_path: Pat
     assert ids(org.api(tmp_path).query(SELECT)) == ["1", "1", "2"]
     with pytest.raises(NightdeskError, match="announced 2 rows and gave 1"):
         ids(Org(records("1", total=2)).api(tmp_path).query(SELECT))
+
+
+def test_a_query_the_org_finds_too_slow_is_one_for_the_bulk_api(tmp_path: Path) -> None:
+    org = Org(refused(400, "QUERY_TIMEOUT", "Your query request was running for too long."))
+    with pytest.raises(TooSlow):
+        ids(org.api(tmp_path).query(SELECT))
+    assert len(org.seen) == 1 and org.api(tmp_path).count(SELECT) > 10**9
 
 
 def test_ids_are_asked_for_some_at_a_time(tmp_path: Path) -> None:
