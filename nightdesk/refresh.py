@@ -238,6 +238,9 @@ def _night(
         names = fresh.rest()
         progress("build", f"publishing: {len(names)} nodes")
         numbers |= dbt.build(names, progress=lambda node: progress("build", node)).statuses
+    for said in steps.unknown_lifecycle_words(project):
+        progress("build", said)
+        logs.log("warning", run_id=run.run_id, warning=said)
     timed("build", began)
 
     began = clock().timestamp()

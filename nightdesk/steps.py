@@ -80,6 +80,27 @@ def keep_opt_outs(project: Project, run_id: str, clock: Clock) -> int:
     return int(added[0][0])
 
 
+def unknown_lifecycle_words(project: Project, most: int = 3) -> list[str]:
+    """Sentences about words for how far a record is that `policies/lifecycle.yml` does not know, the commonest first.
+
+    Their records are in no stage: the gate for customers does not stop them, and no write rule knows their segment.
+    """
+    with ledger.connect(project.settings.ledger, read_only=True, warehouse=project.settings.warehouse) as connection:
+        found = connection.execute(
+            """
+            select crm, source_object_type, source_lifecycle_stage, record_count, example_record_id
+            from warehouse.main.unmapped_lifecycle_values
+            order by record_count desc, crm, source_object_type, source_lifecycle_stage
+            """
+        ).fetchall()
+    said = [
+        f"lifecycle.yml does not know `{''.join(c for c in word if c.isprintable())[:60]}` of {crm}'s {kind}:"
+        f" {count:,} records, such as {example}"
+        for crm, kind, word, count, example in found[:most]
+    ]
+    return [*said, f"and {len(found) - most} words more: unmapped_lifecycle_values"] if len(found) > most else said
+
+
 def read_answers(project: Project, clock: Clock, crm: str = crms.HUBSPOT) -> dict[str, int]:
     """Count what people answered inside the CRM since: open questions by what became of them.
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import duckdb
 import pytest
 
-from nightdesk import policy
+from nightdesk import policy, steps
 from nightdesk.errors import NightdeskError
 from nightdesk.policy import tables
 from nightdesk.policy.lifecycle_models import STAGES
@@ -67,3 +70,32 @@ def test_sql_knows_every_stage() -> None:
     macro = (ROOT / "macros" / "lifecycle.sql").read_text(encoding="utf-8")
     assert all(f"'{stage}'" in macro for stage in STAGES)
     assert macro.count("',") + 1 == len(STAGES)
+
+
+def test_the_night_says_the_commonest_unknown_words_and_nothing_else(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
+        warehouse.execute(
+            "create table unmapped_lifecycle_values (crm varchar, source_object_type varchar,"
+            " source_lifecycle_stage varchar, record_count bigint, example_record_id varchar)"
+        )
+        warehouse.executemany(
+            "insert into unmapped_lifecycle_values values (?, ?, ?, ?, ?)",
+            [
+                ["hubspot", "contacts", "18", 2, "hubspot:contact:2"],
+                ["salesforce", "Account", "Cold\x1b[31m", 1200, "salesforce:company:1"],
+                ["hubspot", "companies", "19", 1, "hubspot:company:2"],
+                ["hubspot", "contacts", "17", 3, "hubspot:contact:1"],
+            ],
+        )
+    duckdb.connect(str(tmp_path / "ledger.duckdb")).close()
+    settings = SimpleNamespace(ledger=tmp_path / "ledger.duckdb", warehouse=tmp_path / "warehouse.duckdb")
+    said = steps.unknown_lifecycle_words(cast("Any", SimpleNamespace(settings=settings)))
+    assert said == [
+        "lifecycle.yml does not know `Cold[31m` of salesforce's Account: 1,200 records, such as salesforce:company:1",
+        "lifecycle.yml does not know `17` of hubspot's contacts: 3 records, such as hubspot:contact:1",
+        "lifecycle.yml does not know `18` of hubspot's contacts: 2 records, such as hubspot:contact:2",
+        "and 1 words more: unmapped_lifecycle_values",
+    ]
+    assert steps.unknown_lifecycle_words(cast("Any", SimpleNamespace(settings=settings)), most=4)[-1].startswith(
+        "lifecycle.yml does not know `19`"
+    )
