@@ -82,6 +82,11 @@ def raw_sql(
     as_of: date,
 ) -> str:
     """The query behind a check at the raw border; empty when the dataset has nothing it could look at."""
+    tables = {
+        name: one
+        for name, one in tables.items()
+        if name not in check.leave_out and (not check.only or name in check.only)
+    }
     match check.frame:
         case None:
             return with_table(check)

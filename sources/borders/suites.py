@@ -52,6 +52,7 @@ class Check(BaseModel):
         frame: A built-in frame, see `sources.borders.frames`; else `sql` is the query.
         table: The table it is about; empty for a check over many, whose query then has a column `table`.
         sql: A query over the tables of the border. A column `sample` holds up to five offending ids.
+        only, leave_out: Which tables a built-in frame looks at; all when both are empty.
         required: Tables that must hold rows (frame `required`).
         compare_from: Counts below this are not compared (frames `volumes`, `measures`).
         stamps: Columns that must not lie in the future (frame `future`).
@@ -66,6 +67,8 @@ class Check(BaseModel):
     frame: FrameName | None = None
     table: str = ""
     sql: str = ""
+    only: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     compare_from: int = 0
     stamps: tuple[str, ...] = ()

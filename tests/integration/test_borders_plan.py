@@ -9,7 +9,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from nightdesk import steps
+from nightdesk.erasure.tombstones import Tombstones
 from nightdesk.errors import NightdeskError
+from nightdesk.ledger import connect
+from nightdesk.prepare import Project
+from nightdesk.settings import Settings
 from reverse_etl import border
 from reverse_etl.apply import apply
 from reverse_etl.plan import PlanSummary, make, summarize
@@ -205,7 +210,39 @@ def test_whom_a_person_has_lifted_may_be_written_to_again_and_a_list_that_is_mis
     )
     room.policy = replace(room.policy, suppression=lifted)
     checked(room, summary)
+    key = "ab" * 32
+    room.ledger.execute("insert into erasure_key values (?, ?)", [key, room.clock()])
+    erased = Tombstones(bytes.fromhex(key)).hash("contact", "1")
+    room.ledger.execute("insert into tombstones values ('e1', 'contact', ?, 'Dana', 'x', ?)", [erased, room.clock()])
+    with pytest.raises(NightdeskError, match=r"the person was erased: operations is 1 \(contacts 1") as caught:
+        checked(room, summary, docs=False)
+    assert "opted out: operations" not in caught.value.what
+    room.ledger.execute("delete from tombstones")
     with duckdb.connect(str(room.folder / "warehouse.duckdb")) as con:
         con.execute("drop table marts.opt_outs")
     with pytest.raises(NightdeskError, match="The list of opt-outs was there to be asked"):
         checked(room, summary)
+
+
+def test_the_night_ends_with_an_error_and_the_refused_plan_stays_unusable(room: Desk) -> None:
+    planned(room, [row(1, SCORE, "60"), row(2, SCORE, "60")], opted_out=(2,))
+    room.ledger.close()
+    settings = Settings(
+        _env_file=None, data_dir=room.folder, hubspot_url=room.sandbox.url, hubspot_token=room.sandbox.token,
+        as_of=AS_OF, actor="tester",
+    )  # fmt: skip  # pyright: ignore[reportCallIssue]
+    project = Project(Path(__file__).parents[2], settings, room.policy)
+    with pytest.raises(NightdeskError, match="can be neither approved nor applied") as caught:
+        steps.make_plan(project, "run-2", room.clock)
+    assert caught.value.exit_code == 4
+    room.ledger = connect(room.ledger_path)
+    with pytest.raises(NightdeskError, match="refused at the border"):
+        room.approve()
+    with duckdb.connect(str(room.folder / "warehouse.duckdb")) as con:
+        con.execute("delete from marts.opt_outs")
+    room.ledger.close()
+    made = steps.make_plan(project, "run-3", room.clock)  # the same plan, and nothing against it any more
+    assert not made.is_new and made.border == ()
+    room.ledger = connect(room.ledger_path)
+    assert verdicts(room) == ["held", "refused", "passed"]
+    assert room.approve().operation_count == 2

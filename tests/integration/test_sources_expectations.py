@@ -215,7 +215,8 @@ def test_the_suites_of_every_source_can_be_computed_and_tell_good_from_bad(tmp_p
             named = [one.split(" ", 1) for one in re.split(r", (?=[a-z_]+ )", columns)]
             values = ", ".join(f"{value} as {name}" for name, value in [*named, ("_dlt_load_id", "'1'")])
             connection.execute(f"insert into {table.partition(' ')[0]} by name select {values}")
-    report = check(raw, as_of=AS_OF)
+    # Problems that were put right are no loss.
+    report = check(raw, as_of=AS_OF, previous_counts={"mailbox.problems": 40, "mailbox.messages": 1})
     assert report.loaded == ("salesforce", "mailbox", "transcripts", "calendar")
     assert [one.sentence for one in report.verdicts if not one.success] == []
     with duckdb.connect(str(raw)) as connection:
