@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from sources.calendar.library import first, icalendar, listed, reason
@@ -115,9 +115,21 @@ def parse(
     for name in ("DTEND", "DURATION", "RECURRENCE-ID", "SEQUENCE", "STATUS", "SUMMARY", "DESCRIPTION", "LOCATION"):
         if len(found := listed(component.get(name))) > 1:
             component[name] = found[0]
-    if not isinstance(getattr(component["DTSTART"], "dt", None), date):
-        raise Unreadable(line, "the event's start is not a time")
+    for name, kind in (("DTSTART", date), ("RECURRENCE-ID", date), ("DTEND", date), ("DURATION", timedelta)):
+        value = getattr(component.get(name), "dt", None)
+        if name not in component or (isinstance(value, kind) and _is_sensible(value)):
+            continue
+        place, shown = _place(stated, name, "", line)
+        if name in _NEEDED:
+            raise Unreadable(place, f"`{shown}` is not a time, so the event is left out")
+        wrong(place, f"`{shown}` is not {'a time' if kind is date else 'a duration'} and was left out")
+        component.pop(name)
     return component
+
+
+def _is_sensible(value: date | timedelta) -> bool:
+    """Whether a time is one that every zone and rule can be reckoned with (birthdays without a year stand in 1604)."""
+    return value.year in range(1600, 2501) if isinstance(value, date) else abs(value) < timedelta(days=36_500)
 
 
 def texts(event: Event, owner_email: str | None) -> dict[str, str | None]:

@@ -76,6 +76,7 @@ def current(events: Sequence[Event]) -> tuple[list[Event], bool]:
             chosen = list({str(one.start): one for one in apart}.values()) or [newest]
     kept: dict[str, Event] = {}
     for one in overrides:
+        _name_by_time(one, chosen)
         # An exception in an earlier message does not outlive the rescheduling of the whole.
         if chosen and one.file != chosen[0].file and one.sequence < chosen[0].sequence:
             continue
@@ -83,6 +84,14 @@ def current(events: Sequence[Event]) -> tuple[list[Event], bool]:
         known = kept.get(key)
         kept[key] = _over(known, one) if known is not None else one
     return chosen + list(kept.values()), cancelled
+
+
+def _name_by_time(override: Event, masters: Sequence[Event]) -> None:
+    """An exception that names its instance by the day alone means the one at the event's own hour."""
+    named = override.component["RECURRENCE-ID"]
+    start = masters[0].start if masters else None
+    if isinstance(start, datetime) and not isinstance(named.dt, datetime):
+        named.dt = datetime.combine(named.dt, start.timetz())
 
 
 def _over(earlier: Event, later: Event) -> Event:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from nightdesk.errors import NightdeskError
 from sources.calendar.expand import Horizon, current, identity, instances, prepared, row
-from sources.calendar.library import first, first_of_period, listed
+from sources.calendar.library import first, first_of_period, listed, reason
 from sources.calendar.normalise import Unreadable
 from sources.calendar.scan import SKIPPED_METHODS, Place, Reader, ScannedFile, scan, series_digest
 from sources.calendar.settings import CalendarSettings
@@ -348,6 +348,11 @@ class CalendarLoad:
                     rows.append(row_values)
         except Unreadable as error:
             places[0].file.problem(error.line, error.what, "Mend the event where it was made.")
+            return None, False
+        except (ValueError, TypeError, OverflowError) as error:
+            # Dates that pass one by one may still not go together; one such event must not stop its neighbours.
+            what = f"the event's times cannot be reckoned with ({reason(error)})"
+            places[0].file.problem(places[0].component.line, what, "Mend the event where it was made.")
             return None, False
         self._run.add("events", rows)
         if unread:

@@ -18,6 +18,7 @@ _UNTIL: Final = re.compile(r"(?i)UNTIL=([0-9TZ]+)")
 _BOUNDED: Final = re.compile(r"(?i)(?:^|;)UNTIL=")
 _SKIPPED: Final = ("ATTACH", "X-ALT-DESC", "DTSTAMP")
 _TOO_OFTEN: Final = re.compile(r"(?i)FREQ=(SECONDLY|MINUTELY)")
+_LONGEST: Final = {month: 29 if month == 2 else 30 if month in (4, 6, 9, 11) else 31 for month in range(1, 13)}
 
 
 class Unreadable(Exception):
@@ -46,7 +47,7 @@ def normalised(
         wrong: Told of what was put right by guessing.
 
     Raises:
-        Unreadable: The event repeats every minute or second.
+        Unreadable: The event repeats every minute or second, or in a way that never comes.
     """
     kept: list[tuple[int, str]] = []
     rules: list[tuple[int, str]] = []
@@ -105,6 +106,8 @@ def _rule(
     if (often := _TOO_OFTEN.search(text)) is not None:
         raise Unreadable(number, f"an event that repeats {often.group(1).lower()} is not a meeting")
     text = text.rstrip("; \t")
+    if (never := _never(text.partition(":")[2])) is not None:
+        raise Unreadable(number, never)
 
     def in_utc(found: re.Match[str]) -> str:
         value = found.group(1).upper()
@@ -127,3 +130,18 @@ def _rule(
         end = horizon_end + timedelta(days=31)
         text += f";UNTIL={end:%Y%m%d}" + ("T235959Z" if is_timed else "")
     return text
+
+
+def _never(rule: str) -> str | None:
+    """Why a rule can never come round, on which a library would search for ever or to the year 9999; None otherwise."""
+    parts = {name.strip().upper(): value for name, _, value in (one.partition("=") for one in rule.split(";"))}
+    if (interval := parts.get("INTERVAL", "1").strip()) and re.fullmatch(r"[-+]?\d+", interval) and int(interval) < 1:
+        return f"an event cannot repeat every {interval}"
+    months, days = _numbers(parts.get("BYMONTH", "")), _numbers(parts.get("BYMONTHDAY", ""))
+    if months and days and not any(abs(day) <= _LONGEST.get(month, 0) for month in months for day in days):
+        return "the event repeats on a day that no year has"
+    return None
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(one) for one in text.split(",") if re.fullmatch(r"[-+]?\d+", one.strip())]

@@ -153,6 +153,41 @@ def test_an_instance_moved_out_of_its_order_keeps_its_id(tmp_path: Path) -> None
     assert {one["id"] for one in before.events["one"]} == {one["id"] for one in found.events["one"]}
 
 
+def test_an_exception_may_name_its_instance_by_the_day(tmp_path: Path) -> None:
+    rule = event("DTSTART;TZID=America/Los_Angeles:20261110T200000", "RRULE:FREQ=DAILY;COUNT=3")
+    moved = event("RECURRENCE-ID;VALUE=DATE:20261111", "DTSTART;TZID=America/Los_Angeles:20261111T210000")
+    found = read_text(calendar(rule, moved), tmp_path)
+    assert starts(found) == ["2026-11-11 04:00", "2026-11-12 05:00", "2026-11-13 04:00"]
+    assert [one["recurrence_id"] for one in found.events["one"]] == [
+        "20261111T040000Z",
+        "20261112T040000Z",
+        "20261113T040000Z",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "what"),
+    [
+        ("FREQ=DAILY;INTERVAL=0", "an event cannot repeat every 0"),
+        ("FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30,31", "the event repeats on a day that no year has"),
+        ("FREQ=YEARLY;BYMONTH=4,6;BYMONTHDAY=-31", "the event repeats on a day that no year has"),
+        ("FREQ=MINUTELY", "an event that repeats minutely is not a meeting"),
+    ],
+)
+def test_rules_on_which_one_would_wait_for_ever_are_refused(rule: str, what: str, tmp_path: Path) -> None:
+    found = read_text(calendar(event("DTSTART:20261117T090000Z", f"RRULE:{rule}")), tmp_path)
+    assert found.events == {}
+    assert [(line, said) for _, line, said in found.problems] == [(7, what)]
+
+
+def test_a_leap_day_comes_round(tmp_path: Path) -> None:
+    leap = event("DTSTART:20240229T090000Z", "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29")
+    assert starts(read_text(calendar(leap), tmp_path, past_days=1000, future_days=500)) == [
+        "2024-02-29 09:00",
+        "2028-02-29 09:00",
+    ]
+
+
 # -- the horizon ------------------------------------------------------------------------------------------------------
 
 
