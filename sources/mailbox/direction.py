@@ -138,13 +138,18 @@ def is_read(folder: str, name: str, flags: Sequence[str], wanted: Sequence[str],
         unwanted: Patterns of `exclude_folders`.
     """
     lowered = {one.lower() for one in flags}
-    if lowered & {"\\noselect", "\\nonexistent"} or any(fnmatchcase(folder, one) for one in unwanted):
+    if lowered & {"\\noselect", "\\nonexistent"} or any(_matches(folder, one) for one in unwanted):
         return False
     if folder in wanted:
         return True
     if name in EXCLUDED_NAMES or lowered & EXCLUDED_FLAGS:
         return False
-    return any(fnmatchcase(folder, one) for one in wanted)
+    return any(_matches(folder, one) for one in wanted)
+
+
+def _matches(folder: str, pattern: str) -> bool:
+    """`*` is any text. Brackets are themselves: Gmail's folders are called `[Gmail]/...`."""
+    return fnmatchcase(folder, pattern.replace("[", "[[]"))
 
 
 def direction(message: Message, place: Place, *, first_headers: Sequence[str] = ()) -> tuple[Direction, str]:
@@ -163,7 +168,7 @@ def direction(message: Message, place: Place, *, first_headers: Sequence[str] = 
     never_travelled = not message.received
     if place.is_sent and (is_own or never_travelled):
         return "EMAIL", "lies among the sent mail"
-    if is_own and place.is_export and _is_labelled_sent(message, first_headers):
+    if is_own and place.is_export and labels(message, first_headers) & SENT_NAMES:
         return "EMAIL", "labelled as sent by the export"
     if is_own and never_travelled and not place.is_mbox:
         return "EMAIL", "from the owner, and never received by a server"
@@ -174,14 +179,14 @@ def direction(message: Message, place: Place, *, first_headers: Sequence[str] = 
     return "INCOMING_EMAIL", "from somebody else"
 
 
-def _is_labelled_sent(message: Message, first_headers: Sequence[str]) -> bool:
-    """Google writes its two headers above all others; further down a sender may have written them."""
-    labels = {one.strip().lower() for one in message.headers.get("X-Gmail-Labels", "").split(",")}
-    return (
-        len(first_headers) > 1
-        and set(first_headers[:2]) == {"x-gm-thrid", "x-gmail-labels"}
-        and bool(labels & {"sent", *SENT_NAMES})
-    )
+def labels(message: Message, first_headers: Sequence[str]) -> frozenset[str]:
+    """What a Google export says about a message, lower case.
+
+    Google writes its two headers above all others; further down a sender may have written them.
+    """
+    if len(first_headers) < 2 or set(first_headers[:2]) != {"x-gm-thrid", "x-gmail-labels"}:
+        return frozenset()
+    return frozenset(one.strip().lower() for one in message.headers.get("X-Gmail-Labels", "").split(","))
 
 
 def _was_submitted(message: Message, place: Place) -> bool:

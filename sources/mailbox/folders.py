@@ -126,7 +126,19 @@ def maildirs(root: Path) -> Iterator[tuple[Path, str]]:
         inner[:] = sorted(one for one in inner if one not in {"cur", "new", "tmp"})
         path = Path(folder)
         if path != root and ((path / "cur").is_dir() or (path / "new").is_dir()):
-            yield path, path.relative_to(root).as_posix()
+            yield path, _shown(path.relative_to(root).as_posix())
+
+
+def _shown(name: str) -> str:
+    """A folder's name as people see it: servers write what is not ASCII in IMAP's own UTF-7."""
+    if "&" not in name or not name.isascii():
+        return name
+    from imapclient import imap_utf7
+
+    try:
+        return str(imap_utf7.decode(name.encode("ascii")))
+    except (ValueError, IndexError):
+        return name
 
 
 def _maildir(path: Path, place: Place, settings: MailboxSettings, ledger: Ledger) -> Iterator[Item]:

@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from typing import Final
 
 from nightdesk.errors import NightdeskError
-from sources.mailbox.direction import Place, direction
+from sources.mailbox.direction import EXCLUDED_NAMES, Place, direction, labels
 from sources.mailbox.message import Message
 from sources.mailbox.parse import Headers, content_key, parse
 from sources.mailbox.stores import Item
@@ -66,6 +66,7 @@ def _row(message: Message, item: Item) -> Row:
     place: Place = item.place
     first = _first_headers(item.raw) if place.is_export and "X-Gmail-Labels" in message.headers else ()
     way, reason = direction(message, place, first_headers=first)
+    is_left_out = message.is_draft or item.is_draft or bool(labels(message, first) & EXCLUDED_NAMES)
     bounce = message.bounce
     values: dict[str, str | None] = {
         "key": message.key,
@@ -112,7 +113,7 @@ def _row(message: Message, item: Item) -> Row:
         "container": place.container,
         "position": item.position,
         "folder": place.folder,
-        "is_left_out": "true" if message.is_draft or item.is_draft else "false",
+        "is_left_out": "true" if is_left_out else "false",
         "other_key": content_key(
             "other", message.message_id, message.from_email, message.normal_subject, message.body[:2_000]
         ),

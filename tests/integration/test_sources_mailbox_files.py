@@ -185,14 +185,14 @@ def test_conversations_are_told_by_references_and_subjects_and_keep_their_ids(de
 
 
 def test_moving_and_flagging_a_maildir_message_changes_nothing(desk: Desk) -> None:
-    for folder in ("new", "cur", "tmp", ".Sent/cur", ".Sent/new", ".Drafts/cur"):
+    for folder in ("new", "cur", "tmp", ".Sent/cur", ".Sent/new", ".Entw&APw-rfe/cur"):
         (desk.mail / folder).mkdir(parents=True)
     desk.write("new/1700000001.M1.host", mail(1))
     desk.write("cur/1700000002.M2.host:2,S", mail(2))
     desk.write("cur/1700000003.M3.host:2,DS", mail(3))
     own = mail(4, sender="Tom <tom@ours.example>", to="ann@client.example", hop="")
     desk.write(".Sent/cur/1700000004.M4.host:2,S", own)
-    desk.write(".Drafts/cur/1700000005.M5.host:2,D", mail(5))
+    desk.write(".Entw&APw-rfe/cur/1700000005.M5.host:2,D", mail(5))
     maildir = desk.settings("maildir")
     desk.load(maildir)
     assert desk.rows("select folder, is_sent, count(*) from mailbox.locations group by all order by all") == [

@@ -74,6 +74,11 @@ def test_an_exports_label_counts_only_where_the_export_writes_it() -> None:
     assert exported(labels + mail(1, sender=OWN)) == "EMAIL"
     assert exported(labels.replace("Sent", "Inbox") + mail(1, sender=OWN)) == "INCOMING_EMAIL"
     assert exported(labels + mail(1)) == "INCOMING_EMAIL"
+    # What the account's owner threw away, never sent or was warned of is no mail.
+    left_out = COLUMNS.index("is_left_out")
+    for label, expected in (("Drafts", "true"), ("Spam", "true"), ("Important", "false")):
+        raw = labels.replace("Sent", label) + mail(1)
+        assert read([Item(place, "1", raw.encode(), None, ("f", ""))], NOW)[0][0][left_out] == expected
     # A sender wrote them below the first Received header.
     assert exported(mail(1, sender=OWN, more=labels)) == "INCOMING_EMAIL"
 
@@ -89,6 +94,7 @@ def test_folders_are_known_by_flag_and_by_name_in_many_languages() -> None:
     assert wanted("INBOX") and wanted("Archive/2026")
     assert not wanted("Papierkorb") and not wanted("x", "\\Junk") and not wanted("[Gmail]", "\\Noselect")
     assert wanted("Papierkorb", folders=("*", "Papierkorb"))
+    assert wanted("[Gmail]/All Mail", folders=("[Gmail]/*",))
     assert not wanted("Private", but=("Priv*",)) and not wanted("INBOX", folders=("Sales/*",))
 
 
