@@ -42,7 +42,8 @@ AFTER_WEIGHING = (
 INPUTS = """
 create or replace table int_source_contacts (contact_id varchar, source_record_id varchar, source_object_type varchar,
     email varchar, first_name varchar, last_name varchar, job_title varchar, phone varchar, company_name varchar,
-    country varchar, city varchar, created_at timestamptz, is_archived boolean);
+    country varchar, city varchar, created_at timestamptz, is_archived boolean, is_email_opted_out boolean,
+    lead_status varchar, updated_at timestamptz);
 create or replace table int_source_companies (account_id varchar, source_record_id varchar, source_object_type varchar,
     account_name varchar, domain varchar, country varchar, city varchar, created_at timestamptz, is_archived boolean);
 create or replace table int_source_associations (from_object_type varchar, from_record_id varchar,
@@ -155,7 +156,7 @@ class World:
         """Build these models as tables."""
         for table in ("identity_links", "identity_reviews"):
             rendered = sql(f"stg_ledger__{table}")
-            self.con.execute(f"create or replace view stg_ledger__{table} as {rendered}")
+            self.con.execute(f"create or replace table stg_ledger__{table} as {rendered}")
         for name in names:
             self.con.execute(f"create or replace table {name} as {sql(name)}")
 
@@ -182,6 +183,8 @@ class Nights:
     data_dir: Path
     inputs: dict[str, list[dict[str, Any]]]
     hour: int = 0
+    world: World = field(init=False)
+    is_written: bool = True
 
     def __post_init__(self) -> None:
         from nightdesk.settings import Settings
@@ -204,24 +207,37 @@ class Nights:
 
     def weigh(self) -> step.Report:
         """The step alone."""
+        self.write()
         return step.run(Project(ROOT, self.settings, shipped()), clock=self.clock, run_id="run")
 
     def build(self, *names: str, afresh: bool = False) -> None:
         """Build models in the warehouse, from the inputs and what the ledger holds now."""
         if afresh:
-            self.settings.warehouse.unlink(missing_ok=True)
-        with duckdb.connect(self.settings.warehouse) as con:
-            world = World.of(con, **self.inputs) if afresh else World(con)
-            con.execute(f"attach '{self.settings.ledger}' as ledger (read_only)")
-            for table in ("identity_links", "identity_reviews"):
-                con.execute(f"create or replace table {table} as select * from ledger.main.{table}")
-            world.build(*names)
-            con.execute("detach ledger")
+            self.world = World.of(duckdb.connect(), **self.inputs)
+        con = self.world.con
+        con.execute(f"attach '{self.settings.ledger}' as ledger (read_only)")
+        for table in ("identity_links", "identity_reviews"):
+            con.execute(f"create or replace table {table} as select * from ledger.main.{table}")
+        con.execute("detach ledger")
+        self.world.build(*names)
+        self.is_written = False
+
+    def write(self) -> None:
+        """Put what the step and the reviews read into the warehouse's file; all else is quicker in memory."""
+        if self.is_written:
+            return
+        con, self.is_written = self.world.con, True
+        self.settings.warehouse.unlink(missing_ok=True)
+        con.execute(f"attach '{self.settings.warehouse}' as warehouse")
+        built = {str(row[0]) for row in con.execute("show tables").fetchall()}
+        for name in ("int_identity_people", "int_identity_accounts", "int_identity_keys", "int_identity_links"):
+            if name in built:
+                con.execute(f"create table warehouse.{name} as from {name}")
+        con.execute("detach warehouse")
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """What a query on the warehouse gives."""
-        with duckdb.connect(self.settings.warehouse, read_only=True) as con:
-            return con.execute(query, list(values)).fetchall()
+        return self.world.rows(query, *values)
 
     def ledger(self, query: str) -> list[tuple[Any, ...]]:
         """What a query on the ledger gives."""
@@ -230,10 +246,12 @@ class Nights:
 
     def link(self, one: str, other: str) -> review.Link:
         """The link between two records."""
+        self.write()
         return review.find(self.settings, link_id(one, other))
 
     def decide(self, one: str, other: str, decision: Any, **more: Any) -> review.Decided:
         """Decide about the link between two records."""
+        self.write()
         return review.decide(
             self.settings, link_id(one, other), decision, **{"actor": "ada", "clock": self.clock, **more}
         )

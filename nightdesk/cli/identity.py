@@ -171,7 +171,12 @@ def _short_reason(link: Link) -> str:
     told = [one for one in link.reasons if one.field != "prior"]
     told.sort(key=lambda one: -abs(one.weight))
     words = "; ".join(one.says for one in told[:3])
-    return f"{link.probability:.0%}: {words}" if link.probability is not None else words
+    return f"{_percent(link.probability)}: {words}" if link.probability is not None else words
+
+
+def _percent(probability: float) -> str:
+    """Weights never make certain: what would be rounded to 100 % is said to be less."""
+    return "over 99%" if probability > 0.99 else f"{probability:.0%}"
 
 
 def _print_link(link: Link) -> None:
@@ -215,7 +220,7 @@ def _print_link(link: Link) -> None:
         weights.add_row(Text(f"{one.weight:+.2f}", style=style), f"{total:+.2f}", one.field, one.says)
     out.print(weights)
     out.print(
-        f"Together {total:+.2f} bits, a probability of {link.probability:.2%}. Two more bits are four times the odds."
+        f"Together {total:+.2f} bits, a probability of {_percent(link.probability or 0)}. Two more bits are four times the odds."
     )
 
 

@@ -41,6 +41,11 @@ def nights(tmp_path: Path) -> Nights:
     return Nights(tmp_path / "data", company())
 
 
+def listed(nights: Nights, status: review.Status, *, everything: bool = False) -> list[review.Link]:
+    nights.write()
+    return review.links(nights.settings, status, everything=everything)
+
+
 def status(nights: Nights) -> dict[str, tuple[str, str | None]]:
     rows = nights.rows("select link_id, status, decided_by from int_identity_links where object_type = 'contacts'")
     return {link: (state, by) for link, state, by in rows}
@@ -65,7 +70,7 @@ def test_a_pair_is_suggested_confirmed_and_then_stands_as_one(nights: Nights) ->
 
     decided = nights.decide(H, S, "confirmed", reason="she told me")
     assert (decided.link.status, decided.link.decided_by, decided.link.reason) == ("confirmed", "ada", "she told me")
-    assert review.links(nights.settings, "suggested") == []
+    assert listed(nights, "suggested") == []
     again = nights.night()
     assert status(nights)[link_id(H, S)] == ("confirmed", "ada")
     assert stands(nights)[S] == H
@@ -118,7 +123,7 @@ def test_a_rejected_pair_stays_rejected_even_when_more_speaks_for_it(nights: Nig
     link = nights.link(H, S)
     assert (link.status, link.rule, link.has_changed_since) == ("rejected", "same_address", True)
     assert S not in stands(nights)
-    assert link_id(H, S) not in [one.link_id for one in review.links(nights.settings, "suggested", everything=True)]
+    assert link_id(H, S) not in [one.link_id for one in listed(nights, "suggested", everything=True)]
     # Until somebody looks at it again.
     nights.decide(H, S, "confirmed")
     nights.build(*AFTER_WEIGHING)
@@ -205,6 +210,7 @@ def test_accounts_may_be_confirmed_as_related_only(tmp_path: Path) -> None:
 
 def test_a_link_is_found_by_any_beginning_that_only_it_has(nights: Nights) -> None:
     nights.night()
+    nights.write()
     name = link_id(H, S)
     assert review.find(nights.settings, name[4:]).link_id == review.find(nights.settings, name[:9]).link_id == name
     for wrong in ("lnk_zzz", "lnk_"):
