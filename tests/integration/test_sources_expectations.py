@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -34,18 +35,58 @@ def _spoil(loaded: Path, tmp_path: Path, *statements: str) -> Path:
     return raw
 
 
-def test_a_good_load_passes_and_the_same_again_is_not_judged_twice(
+def test_a_good_load_passes_the_same_again_is_not_judged_twice_and_the_ledger_has_it_all(
     loaded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    first = check(loaded, as_of=AS_OF, docs_dir=Path("docs"))
+    ledger = tmp_path / "ledger.duckdb"
+    migrate(ledger, lambda: NOW)
+    first = check(loaded, as_of=AS_OF, docs_dir=Path("docs"), ledger=ledger, run_id="good", clock=lambda: NOW)
     assert first.loaded == ("hubspot",) and not first.repeated and not first.warnings
     assert {verdict.suite for verdict in first.verdicts} == {
         "consent", "contract", "domains", "freshness", "future", "keys", "required", "texts", "volumes"
     }  # fmt: skip
-    counts = {"hubspot.contacts": 60, "hubspot.emails": 120}
-    again = check(loaded, as_of=AS_OF, previous_counts=counts, docs_dir=tmp_path / "docs")
+    again = check(
+        loaded, as_of=AS_OF, previous_counts={"hubspot.contacts": 60, "hubspot.emails": 120},
+        docs_dir=tmp_path / "docs", ledger=ledger, run_id="quiet", clock=lambda: NOW,
+    )  # fmt: skip
     assert again.repeated and again.verdicts == first.verdicts and again.seconds < 5
+
+    raw = _spoil(
+        loaded,
+        tmp_path,
+        "update hubspot.deals set amount = -5 where id = '3000004'",
+        "update hubspot.property_definitions set state = 'gone' where name = 'country' and object_type = 'contacts'",
+        # Foreign letters are no misread ones.
+        "update hubspot.emails set hs_email_text = 'Grüße, São Paulo, Ångström, 10 €, “naïve”, Â'",
+        "update hubspot.emails set hs_email_text = 'GrÃ¼ÃŸe' where id < '4000006'",
+    )
+    with pytest.raises(NightdeskError, match="An expectation of the raw data failed"):  # warnings stop nothing
+        check(raw, as_of=AS_OF, ledger=ledger, run_id="bad", clock=lambda: NOW)
+    with connect(ledger, read_only=True) as connection:
+        counted = connection.execute(
+            "select run_id, count(*), count(*) filter (is_repeated) from border_checks group by all order by all"
+        ).fetchall()
+        failed = connection.execute(
+            "select severity, suite, table_name, expectation, failures::varchar from border_checks where not success "
+            "order by all"
+        ).fetchall()
+    rules = len(first.verdicts)
+    assert counted == [("bad", rules, 0), ("good", rules, 0), ("quiet", rules, rules)]
+    assert failed == [
+        (
+            "stop", "domains", "deals", "expect_column_values_to_be_between(smallest)",
+            '["deals: smallest is -5 (3000004)"]',
+        ),
+        (
+            "warn", "contract", "property_definitions", "expect_column_values_to_be_in_set(gone)",
+            '["property_definitions: gone is 1 (contacts.country)"]',
+        ),
+        (
+            "warn", "texts", "", "expect_column_values_to_be_between(share_misread)",
+            '["emails: share_misread is 0.05 (4000000, 4000001, 4000002, 4000003, 4000004)"]',
+        ),
+    ]  # fmt: skip
 
 
 def test_a_fresh_clone_passes_because_nothing_has_come_in(tmp_path: Path) -> None:
@@ -122,63 +163,21 @@ def test_bad_data_stops_the_night(spoiled: Path, tmp_path: Path) -> None:
 def test_opt_outs_that_vanish_all_at_once_stop_the_night(loaded: Path, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.duckdb"
     migrate(ledger, lambda: NOW)
-    some = _spoil(loaded, tmp_path, "update hubspot.contacts set hs_email_optout = true where id < '1000008'")
-    check(some, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id="first", clock=lambda: NOW)
-    none = _spoil(loaded, tmp_path, "update hubspot.contacts set hs_email_optout = false")
+    (tmp_path / "suites" / "hubspot").mkdir(parents=True)
+    shutil.copy(SUITES_DIR / "hubspot" / "consent.yml", tmp_path / "suites" / "hubspot")
+
+    def night(run_id: str, opted_out: int) -> None:
+        raw = _spoil(loaded, tmp_path, f"update hubspot.contacts set hs_email_optout = id < '{1_000_000 + opted_out}'")
+        check(
+            raw, as_of=AS_OF, ledger=ledger, suites_dir=tmp_path / "suites", run_id=run_id, clock=lambda: NOW
+        )  # fmt: skip
+
+    night("first", 8)
     for run_id in ("second", "third"):  # the night after must not take the failed load's number for the one before
         with pytest.raises(NightdeskError, match="half of those who had opted out") as caught:
-            check(none, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id=run_id, clock=lambda: NOW)
+            night(run_id, 0)
         assert "contacts.hs_email_optout: share_of_previous is 0 (0, 8 before)" in caught.value.what
-    fewer = _spoil(loaded, tmp_path, "update hubspot.contacts set hs_email_optout = true where id < '1000006'")
-    check(fewer, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id="fourth", clock=lambda: NOW)
-
-
-def test_every_verdict_is_in_the_ledger_with_what_was_found(loaded: Path, tmp_path: Path) -> None:
-    ledger = tmp_path / "ledger.duckdb"
-    migrate(ledger, lambda: NOW)
-    report = check(loaded, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id="good", clock=lambda: NOW)
-    check(loaded, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id="quiet", clock=lambda: NOW)
-    raw = _spoil(
-        loaded,
-        tmp_path,
-        "update hubspot.deals set amount = -5 where id = '3000004'",
-        "update hubspot.property_definitions set state = 'gone' where name = 'country' and object_type = 'contacts'",
-    )
-    with pytest.raises(NightdeskError, match="An expectation of the raw data failed"):  # the warning stops nothing
-        check(raw, as_of=AS_OF, ledger=ledger, docs_dir=tmp_path, run_id="bad", clock=lambda: NOW)
-    with connect(ledger, read_only=True) as connection:
-        counted = connection.execute(
-            "select run_id, count(*), count(*) filter (is_repeated) from border_checks group by all order by all"
-        ).fetchall()
-        failed = connection.execute(
-            "select severity, suite, table_name, expectation, failures::varchar from border_checks where not success "
-            "order by all"
-        ).fetchall()
-    rules = len(report.verdicts)
-    assert counted == [("bad", rules, 0), ("good", rules, 0), ("quiet", rules, rules)]
-    assert failed == [
-        (
-            "stop", "domains", "deals", "expect_column_values_to_be_between(smallest)",
-            '["deals: smallest is -5 (3000004)"]',
-        ),
-        (
-            "warn", "contract", "property_definitions", "expect_column_values_to_be_in_set(gone)",
-            '["property_definitions: gone is 1 (contacts.country)"]',
-        ),
-    ]  # fmt: skip
-
-
-def test_few_misread_texts_are_said_and_foreign_ones_are_fine(loaded: Path, tmp_path: Path) -> None:
-    raw = _spoil(
-        loaded,
-        tmp_path,
-        "update hubspot.emails set hs_email_text = 'Grüße, São Paulo, Ångström, 10 €, “naïve”, Â'",
-        "update hubspot.emails set hs_email_text = 'GrÃ¼ÃŸe' where id < '4000006'",
-    )
-    report = check(raw, as_of=AS_OF)
-    assert [(one.suite, one.failures[0]) for one in report.warnings] == [
-        ("texts", "emails: share_misread is 0.05 (4000000, 4000001, 4000002, 4000003, 4000004)")
-    ]
+    night("fourth", 6)
 
 
 def test_a_broken_suite_is_one_clear_error(tmp_path: Path) -> None:
