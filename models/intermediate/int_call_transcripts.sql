@@ -8,7 +8,7 @@ transcripts as (
         call_id as transcript_id,
         owner_email,
         duration_ms,
-        turns_json
+        body
     from {{ ref('stg_transcripts__calls') }}
 
 ),
@@ -102,62 +102,59 @@ speaker_companies as (
 
 ),
 
-turn_lists as (
-
-    select
-        transcript_id,
-        from_json(
-            cast(turns_json as json),
-            '[{"speaker": "VARCHAR", "start_ms": "BIGINT", "text": "VARCHAR"}]'
-        ) as turns
-    from transcripts
-
-),
-
 turns as (
 
     select
         transcript_id,
-        unnest(turns) as turn,
-        generate_subscripts(turns, 1) as turn_number
-    from turn_lists
+        unnest(string_split(body, chr(10))) as line,
+        generate_subscripts(string_split(body, chr(10)), 1) as turn_number
+    from transcripts
 
 ),
 
--- A turn without a time has the time of the one before it.
-timed_turns as (
+-- Sources write names without brackets and colons, and each turn on one line: what stands before the words is certain.
+headed as (
+
+    select
+        *,
+        regexp_extract(line, '^\[[0-9:]+\] [^:(]+?(?: \([^)]*\))?: ') as head
+    from turns
+
+),
+
+-- Taken apart at fixed marks: patterns are slow on as many lines as a year of calls has.
+named as (
 
     select
         transcript_id,
         turn_number,
-        turn.speaker as speaker_name,
-        turn.text as said,
-        coalesce(
-            last_value(turn.start_ms ignore nulls) over (
-                partition by transcript_id
-                order by turn_number asc
-                rows between unbounded preceding and current row
-            ),
-            0
-        ) as at_ms
-    from turns
+        left(head, strpos(head, '] ') + 1) as stamp,
+        substr(
+            head,
+            strpos(head, '] ') + 2,
+            case
+                when contains(head, ' (') then strpos(head, ' (')
+                else length(head) - 1
+            end - strpos(head, '] ') - 2
+        ) as speaker_name,
+        substr(line, length(head) + 1) as said
+    from headed
 
 ),
 
 lines as (
 
     select
-        timed_turns.transcript_id,
-        timed_turns.turn_number,
-        {{ line_stamp('timed_turns.at_ms') }} || ' '
-        || coalesce({{ clean('timed_turns.speaker_name') }}, 'Speaker')
+        named.transcript_id,
+        named.turn_number,
+        named.stamp || named.speaker_name
         || coalesce(' (' || nullif(speaker_companies.shown_company, '') || ')', '')
-        || ': ' || timed_turns.said as line
-    from timed_turns
+        || ': ' || named.said as line
+    from named
     left join speaker_companies
         on
-            timed_turns.transcript_id = speaker_companies.transcript_id
-            and timed_turns.speaker_name = speaker_companies.speaker_name
+            named.transcript_id = speaker_companies.transcript_id
+            and named.speaker_name = speaker_companies.speaker_name
 
 ),
 
