@@ -29,14 +29,14 @@ final as (
         checks.expectation,
         checks.meaning,
         checks.severity,
-        checks.is_held,
+        checks.success as is_held,
         checks.is_repeated,
         runs.as_of as night_date,
         checks.checked_at,
         cast(checks.failures as varchar) as failures,
         json_array_length(checks.failures) as failure_count,
         case
-            when checks.is_held then 'held'
+            when checks.success then 'held'
             when checks.severity = 'warn' then 'warned'
             else 'stopped'
         end as outcome

@@ -10,7 +10,7 @@ select
     expectation,
     meaning,
     severity,
-    success as is_held,
+    success,
     is_repeated,
     failures,
     checked_at
