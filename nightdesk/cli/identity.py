@@ -220,7 +220,8 @@ def _print_link(link: Link) -> None:
         weights.add_row(Text(f"{one.weight:+.2f}", style=style), f"{total:+.2f}", one.field, one.says)
     out.print(weights)
     out.print(
-        f"Together {total:+.2f} bits, a probability of {_percent(link.probability or 0)}. Two more bits are four times the odds."
+        f"Together {total:+.2f} bits, a probability of {_percent(link.probability or 0)}. "
+        "One more bit is twice the odds."
     )
 
 
