@@ -27,6 +27,12 @@ _KEPT: Final = """
     X-Gmail-Labels X-GM-THRID Thread-Index Thread-Topic Importance Disposition-Notification-To X-Original-To
 """
 KEPT_HEADERS: Final = {name.lower(): name for name in _KEPT.split()}
+# What else the classes, dates and the subject are told by.
+_ASKED_FOR: Final = KEPT_HEADERS.keys() | {
+    *("subject", "date", "resent-date", "x-unsent", "x-mozilla-draft-info", "x-read-receipt"),
+    *("x-autoreply-from", "x-vacation", "x-fc-machinegenerated", "x-post-messageclass", "list-post", "mailing-list"),
+    *("x-mailing-list", "x-ms-exchange-message-is-ndr"),
+}
 _LONGEST_KEPT: Final = 4_000
 _MOST_HEADERS: Final = 2_000
 
@@ -43,6 +49,11 @@ class Headers:
             self.order.append(lowered)
             self._values.setdefault(lowered, []).append(str(value))
 
+    @property
+    def are_ascii(self) -> bool:
+        """Whether no value holds bare 8-bit characters."""
+        return all(value.isascii() for values in self._values.values() for value in values)
+
     def all(self, name: str) -> list[str]:
         """Every value of a header, in order."""
         return self._values.get(name, [])
@@ -57,7 +68,7 @@ class Headers:
         return {
             name: header_text(values[0], hint, most=_LONGEST_KEPT)
             for name, values in self._values.items()
-            if name not in {"received", "dkim-signature", "arc-seal", "arc-message-signature"} and len(name) < 100
+            if name in _ASKED_FOR
         }
 
 
@@ -88,7 +99,7 @@ def parse(
         problems.append(f"the parts cannot be taken apart ({type(error).__name__})")
         mail = _flat(raw)
     headers = Headers(mail)
-    hint = _hint(mail)
+    hint = "" if headers.are_ascii else _hint(mail)
     if cut:
         problems.append(cut)
     if not headers.order:
