@@ -159,13 +159,13 @@ def test_a_folder_of_invitations_is_read_file_by_file(nights: Nights, tmp_path: 
 def test_other_settings_read_everything_anew(nights: Nights) -> None:
     nights.write(event("DTSTART:20261118T090000", uid="floating"), WEEKLY)
     nights.night()
-    tokyo = nights.settings.model_copy(update={"time_zone": "Asia/Tokyo"})
-    assert nights.night(settings=[tokyo]).rows_moved["events"] == 1
+    other = nights.settings.model_copy(update={"time_zone": "Asia/Tokyo", "future_days": 21})
+    # The floating one is meant elsewhere, and the weekly one reaches one week further.
+    assert nights.night(settings=[other]).rows_moved["events"] == 2
     assert nights.days("floating") == ["11-18 00:00"]
-    wider = tokyo.model_copy(update={"future_days": 21})
-    assert nights.night(settings=[wider]).rows_moved["events"] == 1
+    assert nights.days("weekly")[-1] == "12-08 10:00"
     with pytest.raises(NightdeskError, match="Two calendars are called `ann`"):
-        nights.night(settings=[tokyo, wider])
+        nights.night(settings=[nights.settings, other])
 
 
 def test_meetings_of_erased_people_stay_out(nights: Nights) -> None:
