@@ -36,3 +36,8 @@
 {% macro delivery_key(parts) -%}
     'nd_' || left(sha256(concat_ws('|', {{ parts | join(', ') }})), 32)
 {%- endmacro %}
+
+{#- Whether a field is the one that marks a record as made by Nightdesk: `nightdesk_op_key`, `Nightdesk_Op_Key__c`. -#}
+{% macro is_op_key(property) -%}
+    lower({{ property }}) in ('nightdesk_op_key', 'nightdesk_op_key__c')
+{%- endmacro %}

@@ -27,7 +27,7 @@ own_records as (
     from {{ ref('int_source_namespaced_values') }}
     where
         object_type = 'notes'
-        and property = 'nightdesk_op_key'
+        and {{ is_op_key('property') }}
         and crm_value <> ''
 
 ),
