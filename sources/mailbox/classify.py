@@ -28,7 +28,7 @@ class Bounce:
     """What a server said about a message of ours it could not deliver.
 
     Attributes:
-        address: Who was not reached; empty when the report does not say.
+        address: Who was not reached, several separated by semicolons; empty when the report does not say.
         kind: Whether trying again is pointless.
         status: RFC 3463 code (`5.1.1`); empty when none was given.
         reason: Only `bad_address` says that the address itself is wrong; `blocked` and `mailbox_full` do not.
@@ -162,12 +162,13 @@ def _report(headers: Mapping[str, str], from_email: str, shape: Shape) -> Class 
 
 
 def _bounce(headers: Mapping[str, str], shape: Shape) -> Bounce:
-    """The failed recipient that is worst off: one that failed comes before one that is only delayed."""
+    """Who was not reached. Those that failed come before those that are only delayed; the first of them says why."""
     blocks = [block for block in shape.reports if block.get("final-recipient") or block.get("original-recipient")]
     failed = [block for block in blocks if block.get("action", "").strip().lower() == "failed"] or blocks
     block: Mapping[str, str] = failed[0] if failed else {}
     returned: Mapping[str, str] = shape.returned or {}
-    address = _recipient(block) or next(iter(_listed(headers.get("x-failed-recipients", ""))), "")
+    address = ";".join(dict.fromkeys(one for each in failed if (one := _recipient(each))))
+    address = address or ";".join(dict.fromkeys(_listed(headers.get("x-failed-recipients", ""))))
     address = address or _failed_in(shape.text) or _only(returned.get("to", ""))
     diagnostic = block.get("diagnostic-code", "") or ("" if block else shape.text[:4_000])
     status = _status(block.get("status", ""), diagnostic)

@@ -157,6 +157,15 @@ def test_a_bounce_says_who_was_not_reached_and_why(name: str, bounce: tuple[str,
     assert (found.address, found.kind, found.status, found.reason, found.message_id) == bounce
 
 
+def test_a_report_about_several_names_all_that_failed_and_not_the_ones_on_their_way() -> None:
+    raw = (MAIL / "bounce_postfix.eml").read_bytes()
+    block = b"Final-Recipient: rfc822; %s\nAction: %s\nStatus: %s\n\n"
+    more = block % (b"late@kunde.example", b"delayed", b"4.4.1") + block % (b"left@kunde.example", b"failed", b"5.1.1")
+    found = parse(raw.replace(b"Final-Recipient:", more + b"Final-Recipient:", 1), now=NOW).bounce
+    assert found is not None
+    assert (found.address, found.kind) == ("left@kunde.example;gone@kunde.example", "permanent")
+
+
 def test_what_a_bounce_returns_is_not_read_as_new() -> None:
     assert "must not be read" not in sample("bounce_postfix").body
 
