@@ -265,6 +265,24 @@ def _plans(con: duckdb.DuckDBPyConnection, needles: Needles, erasure_id: str, cl
     )
 
 
+def forget_identity(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
+    """Take out links of the person's records and addresses, and what was decided about them; needs the table `gone`."""
+    # An address that no record had goes by its hash (int_identity_addresses), which whoever knows the address can make.
+    addresses = sorted(needles.addresses)
+    for table in ("identity_links", "identity_reviews"):
+        con.execute(
+            f"""
+            delete from {table}
+            using (
+                select record_id from gone
+                union select 'address:contact:' || left(md5(unnest(?::varchar[])), 20)
+            ) as erased
+            where erased.record_id in (left_record_id, right_record_id)
+            """,
+            [addresses],
+        )
+
+
 def _the_rest(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
     con.execute(f"update approvals set note = null where {mentions(needles, 'note', None)}")
     con.execute(
@@ -272,11 +290,7 @@ def _the_rest(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
         "or (plan_id, op_id) in (select (plan_id, op_id) from plan_marks)"
     )
     con.execute("delete from review_answers where (object_type, record_id) in (select (object_type, id) from gone)")
-    for table in ("identity_links", "identity_reviews"):
-        con.execute(
-            f"delete from {table} where left_record_id in (select record_id from gone) "
-            "or right_record_id in (select record_id from gone)"
-        )
+    forget_identity(con, needles)
     con.execute(f"update identity_reviews set reason = null where {mentions(needles, 'reason', None)}")
     con.execute(f"update autonomy_changes set reason = null where {mentions(needles, 'reason', None)}")
     con.execute(f"update run_events set message = null where {mentions(needles, 'message', None)}")

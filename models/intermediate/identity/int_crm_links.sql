@@ -85,7 +85,10 @@ final as (
     where crm || ':' <> left(record_id, length(crm) + 1)
     qualify
         row_number() over (
-            partition by crm, object_type, crm_record_id
+            partition by
+                crm,
+                object_type,
+                if(crm = 'salesforce', left(crm_record_id, 15), crm_record_id)
             order by link_position asc, record_id asc
         ) = 1
 

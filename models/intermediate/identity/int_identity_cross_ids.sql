@@ -1,4 +1,5 @@
--- One row per pair of records that a CRM, or the seed crm_links, says are the same.
+-- One row per pair of records that a CRM, or the seed crm_links, says are the same. Salesforce's ids are compared by
+-- their first 15 characters: the last three are a checksum that some exports leave out.
 with
 
 seeded as (
@@ -9,8 +10,30 @@ seeded as (
             when 'Account' then 'company'
             when 'Lead' then 'lead'
             else lower(object_type)
-        end || ':' || crm_record_id as other_record_id
+        end || ':' || if(crm = 'salesforce', left(crm_record_id, 15), crm_record_id)
+            as other_key
     from {{ ref('crm_links') }}
+
+),
+
+records as (
+
+    select
+        record_id,
+        source,
+        source_record_id,
+        'contacts' as object_type
+    from {{ ref('int_identity_people') }}
+    where record_kind = 'record'
+
+    union all
+
+    select
+        record_id,
+        source,
+        source_record_id,
+        'companies' as object_type
+    from {{ ref('int_identity_accounts') }}
 
 ),
 
@@ -18,15 +41,11 @@ known as (
 
     select
         record_id,
-        'contacts' as object_type
-    from {{ ref('int_identity_people') }}
-
-    union all
-
-    select
-        record_id,
-        'companies' as object_type
-    from {{ ref('int_identity_accounts') }}
+        object_type,
+        source || ':' || split_part(record_id, ':', 2) || ':'
+        || if(source = 'salesforce', left(source_record_id, 15), source_record_id)
+            as record_key
+    from records
 
 ),
 
@@ -34,16 +53,16 @@ final as (
 
     select distinct
         known_one.object_type,
-        least(seeded.one_record_id, seeded.other_record_id) as left_record_id,
-        greatest(seeded.one_record_id, seeded.other_record_id) as right_record_id
+        least(known_one.record_id, known_other.record_id) as left_record_id,
+        greatest(known_one.record_id, known_other.record_id) as right_record_id
     from seeded
     inner join known as known_one
         on seeded.one_record_id = known_one.record_id
     inner join known as known_other
         on
-            seeded.other_record_id = known_other.record_id
+            seeded.other_key = known_other.record_key
             and known_one.object_type = known_other.object_type
-    where seeded.one_record_id <> seeded.other_record_id
+    where known_one.record_id <> known_other.record_id
 
 )
 
