@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -264,3 +266,46 @@ def test_old_mail_and_drafts_have_a_place_and_no_text(desk: Desk) -> None:
     desk.load(desk.settings("eml", since="2026-11-10"))
     assert desk.rows("select internet_message_id from mailbox.messages") == [("m2@client.example",)]
     assert desk.rows("select count(*) from mailbox.locations") == [(3,)]
+
+
+GROWTH = """
+import resource, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from sources.mailbox.collate import Copies
+from sources.mailbox.mbox import pieces
+from sources.mailbox.direction import Place
+from sources.mailbox.rows import read_all
+from sources.mailbox.stores import Item
+
+now, place = datetime(2026, 11, 17, tzinfo=UTC), Place("m", "m/I", "I", "tom@ours.example", frozenset(), is_mbox=True)
+peaks = []
+with Path(sys.argv[1]).open("rb") as file, Copies(Path(sys.argv[2]), lambda _: []) as copies:
+    found = pieces(file, most=1_000_000)
+    items = (Item(place, str(one.offset), one.raw, None, ("f", "")) for one in found)
+    for number, (rows, _) in enumerate(read_all(items, now, 1)):
+        copies.add(rows)
+        if number % 50 == 49:
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    copies.settle()
+    settled = sum(page.num_rows for page in copies.messages())
+peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(settled, *peaks)
+"""
+
+
+@pytest.mark.soak
+def test_memory_does_not_grow_with_the_mailbox(tmp_path: Path) -> None:
+    box = tmp_path / "box.mbox"
+    with box.open("w") as file:
+        for number in range(60_000):
+            one = mail(number % 60, own_id=f"{number}@x", references=f"<{number - number % 5}@x>", body="word " * 150)
+            file.write(as_mbox(one))
+    program = [sys.executable, "-c", GROWTH, str(box), str(tmp_path / "scratch")]
+    done = subprocess.run(
+        program, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": os.getcwd()}
+    )
+    settled, *peaks = (int(one) for one in done.stdout.split())
+    assert settled == 60_000
+    # The scratch database may fill its 192 MB; what is above grows with nothing.
+    assert peaks[-2] - peaks[0] < 150 and peaks[-1] - peaks[0] < 300, peaks
