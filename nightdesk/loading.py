@@ -189,6 +189,7 @@ def _loads(project: Project, progress: Progress, erased: Tombstones | None) -> d
             settings.pipelines,
             said,
             as_of=settings.as_of,
+            default_time_zone=project.policy.delivery.company_time_zone,
             tombstones=erased,
             on_learned=learned,
         )

@@ -15,7 +15,7 @@ transcripts as (
 
 deletions as (
 
-    select record_id from {{ ref('int_source_deletions') }}
+    select record_id from {{ ref('int_gone_records') }}
 
 ),
 

@@ -30,7 +30,7 @@ events as (
 
 deletions as (
 
-    select record_id from {{ ref('int_source_deletions') }}
+    select record_id from {{ ref('int_gone_records') }}
 
 ),
 

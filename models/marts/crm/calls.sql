@@ -22,7 +22,7 @@ source_calls as (
 
 deletions as (
 
-    select record_id from {{ ref('int_source_deletions') }}
+    select record_id from {{ ref('int_gone_records') }}
 
 ),
 

@@ -21,7 +21,7 @@ stages as (
 
 deletions as (
 
-    select record_id from {{ ref('int_source_deletions') }}
+    select record_id from {{ ref('int_gone_records') }}
 
 ),
 

@@ -87,13 +87,17 @@ associated_accounts as (
 associated_deals as (
 
     select
-        from_record_id as document_id,
-        min(to_record_id) as deal_id
-    from {{ ref('int_associations') }}
+        associations.from_record_id as document_id,
+        min(
+            coalesce(copies.stands_for_record_id, associations.to_record_id)
+        ) as deal_id
+    from {{ ref('int_associations') }} as associations
+    left join {{ ref('int_crm_copies') }} as copies
+        on associations.to_record_id = copies.record_id
     where
-        from_object_type in ('emails', 'calls', 'notes')
-        and to_object_type = 'deals'
-    group by from_record_id
+        associations.from_object_type in ('emails', 'calls', 'notes')
+        and associations.to_object_type = 'deals'
+    group by associations.from_record_id
 
 ),
 

@@ -16,7 +16,7 @@ notes as (
 
 deletions as (
 
-    select record_id from {{ ref('int_source_deletions') }}
+    select record_id from {{ ref('int_gone_records') }}
 
 ),
 
