@@ -263,6 +263,7 @@ def _look(
         create or replace temp table crm_values
             (object_type varchar, object_id varchar, property varchar, value varchar);
         create or replace temp table erased (contact_id varchar);
+        create or replace temp table twins (twin_id varchar, record_id varchar, object_type varchar);
         """
     )
     if warehouse is not None:
@@ -272,20 +273,42 @@ def _look(
         for what, (name, key) in _RECORDS.items():
             if table := find_table(con, warehouse, name):
                 con.execute(f"insert into known_records select {key}, '{what}', split_part({key}, ':', 1) from {table}")
-        if table := find_table(con, warehouse, "merged_records"):
-            # A twin in another CRM is written to as well; the record that stands for it has the row in the mart.
-            con.execute(
-                f"""
-                insert into known_records
-                select merged_record_id, object_type, split_part(merged_record_id, ':', 1) from {table}
-                where reason in ('same_person', 'same_account')
-                """
-            )
+        _twins(con, warehouse)
     con.execute("insert into said_no select contact_id from suppression")
+    # One person's records share a no, and share that it was lifted: to the record that stands for all, and from there.
+    for table in ("said_no", "lifted") * 2:
+        con.execute(
+            f"""
+            insert into {table}
+            select twins.twin_id from twins inner join {table} on {table}.contact_id = twins.record_id
+            union
+            select twins.record_id from twins inner join {table} on {table}.contact_id = twins.twin_id
+            """
+        )
     con.execute("delete from said_no where contact_id in (from lifted)")
     if raw is not None and (table := _raw_values(con, raw, crm)):
         con.execute(f"insert into crm_values select object_type, object_id, property, value from {table}")
     _erased(con)
+
+
+def _twins(con: duckdb.DuckDBPyConnection, warehouse: str) -> None:
+    """Records of other CRMs that one in the marts stands for: they are written to as well, and share its no."""
+    table = find_table(con, warehouse, "merged_records")
+    columns = {str(row[0]) for row in con.execute(f"describe {table}").fetchall()} if table else set[str]()
+    if not {"merged_record_id", "surviving_record_id", "object_type", "reason"} <= columns:
+        return
+    con.execute(f"insert into twins select merged_record_id, surviving_record_id, object_type from {table}")
+    con.execute(
+        f"""
+        insert into known_records
+        select
+            merged_record_id,
+            case object_type when 'contacts' then 'person' when 'companies' then 'account' else object_type end,
+            split_part(merged_record_id, ':', 1)
+        from {table}
+        where reason in ('same_person', 'same_account')
+        """
+    )
 
 
 def _raw_values(con: duckdb.DuckDBPyConnection, raw: str, crm: str) -> str | None:

@@ -164,6 +164,20 @@ def test_a_refused_plan_cannot_be_approved_or_applied_until_its_successor_passes
     assert report.counts == {"applied": 2, "denied": 1}
 
 
+def test_a_no_that_another_crm_knows_of_the_same_person_holds_here_too(room: Desk) -> None:
+    summary = planned(room, [row(1, SCORE, "60"), row(2, SCORE, "60")])
+    with duckdb.connect(str(room.folder / "warehouse.duckdb")) as con:
+        con.execute(
+            "create table marts.merged_records as select 'contacts' as object_type, 'hubspot:contact:2' as "
+            "merged_record_id, 'salesforce:contact:003A' as surviving_record_id, 'same_person' as reason"
+        )
+        con.execute("insert into marts.opt_outs values ('salesforce:contact:003A')")
+    with pytest.raises(
+        NightdeskError, match=r"the person opted out: operations is 1 \(contacts 2 nightdesk_lead_score"
+    ):
+        checked(room, summary, docs=False)
+
+
 def test_a_corrected_suite_lets_the_same_plan_pass(room: Desk, tmp_path: Path) -> None:
     summary = planned(room, [row(1, SCORE, "60")])
     suites = tmp_path / "suites"
