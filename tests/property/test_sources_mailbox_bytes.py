@@ -59,7 +59,7 @@ def _is_storable(raw: bytes) -> None:
     assert all(what for _, _, what in problems)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(BYTES)
 def test_any_bytes_become_a_row(raw: bytes) -> None:
     _is_storable(raw)
