@@ -56,6 +56,7 @@ create or replace table int_source_participants (record_id varchar, source varch
 create or replace table int_source_emails (email_id varchar, thread_id varchar);
 create or replace table int_internal_domains (domain varchar);
 create or replace table crm_links (crm varchar, object_type varchar, crm_record_id varchar, record_id varchar);
+create or replace table stg_hubspot__cross_ids as from crm_links;
 create or replace table identity_links (link_id varchar, identity_run_id varchar, object_type varchar, kind varchar,
     left_record_id varchar, right_record_id varchar, match_probability double, match_weight double, weights json,
     inputs_hash varchar, model_hash varchar, is_withdrawn boolean, suggested_at timestamptz);

@@ -63,7 +63,7 @@ OBJECTS: Final[tuple[ObjectType, ...]] = (
         _object(
             "contacts",
             ("text", "email firstname lastname jobtitle phone company country city lifecyclestage hs_lead_status"),
-            ("text", "hubspot_owner_id hs_language hs_merged_object_ids"),
+            ("text", "hubspot_owner_id hs_language hs_merged_object_ids salesforcecontactid salesforceleadid"),
             ("bool", "hs_email_optout"),
             ("bigint", "hs_email_bounce"),
             ("timestamp", "createdate lastmodifieddate"),
@@ -81,6 +81,7 @@ OBJECTS: Final[tuple[ObjectType, ...]] = (
                 "text",
                 "name domain industry country city description lifecyclestage hubspot_owner_id hs_merged_object_ids",
             ),
+            ("text", "salesforceaccountid"),
             ("bigint", "numberofemployees"),
             ("money", "annualrevenue"),
             ("timestamp", "createdate hs_lastmodifieddate"),

@@ -121,10 +121,14 @@ def test_a_raw_database_of_the_release_before_goes_on_being_loaded(upgraded: Pat
         assert it.raw == upgraded
         shapes = "select table_name, column_name from duckdb_columns() where schema_name = 'hubspot'"
         old = set(it.ask(shapes))
-        kept = {
-            name: it.ask(f"select * from hubspot.{name} order by all")
+        # Of the columns that release knew: a later one may add some.
+        shown = {
+            name: "select "
+            + ", ".join(sorted(column for table, column in old if table == name))
+            + f" from hubspot.{name}"
             for name in ("contacts", "deals", "associations", "property_history", "owners")
         }
+        kept = {name: it.ask(f"{query} order by all") for name, query in shown.items()}
         marks = it.ask("select stream, watermark from hubspot.load_watermarks order by all")
         report = it.load()
         # Only what has a column to fill is read a second time; that, and what is remembered of properties, is written.
@@ -135,7 +139,7 @@ def test_a_raw_database_of_the_release_before_goes_on_being_loaded(upgraded: Pat
             "companies", "property_definitions", "load_watermarks"
         }  # fmt: skip
         assert it.ask("select name from hubspot.companies order by id") == [("Company 0",), ("Company 1",)]
-        assert {name: it.ask(f"select * from hubspot.{name} order by all") for name in kept} == kept
+        assert {name: it.ask(f"{query} order by all") for name, query in shown.items()} == kept
         assert it.ask("select stream, watermark from hubspot.load_watermarks order by all") == marks
         new = set(it.ask(shapes))
         assert old < new and {("property_definitions", "options"), ("property_definitions", "state")} <= new - old

@@ -112,15 +112,25 @@ def test_an_address_of_a_merged_record_is_still_its_survivors(con: duckdb.DuckDB
 def test_a_crms_own_id_of_the_other_links_whatever_the_names(con: duckdb.DuckDBPyConnection) -> None:
     found = keys(
         con,
-        int_source_contacts=[person("hubspot:1", "Jane", "Doe"), person("salesforce:lead:00Q5g00000AbCdEEAV", "J")],
+        int_source_contacts=[
+            person("hubspot:1", "Jane", "Doe"),
+            person("salesforce:lead:00Q5g00000AbCdEEAV", "J"),
+            person("hubspot:2", "Ida"),
+            person("salesforce:003A", "Omar"),
+        ],
         int_source_companies=[account("hubspot:7", "Acme"), account("salesforce:001", "Acme Freight")],
         crm_links=[
             {"crm": S, "object_type": "Lead", "crm_record_id": "00Q5g00000AbCdE", "record_id": "hubspot:contact:1"},
             {"crm": S, "object_type": "Account", "crm_record_id": "001", "record_id": "hubspot:company:7"},
             {"crm": "tryton", "object_type": "party.party", "crm_record_id": "5", "record_id": "hubspot:company:7"},
         ],
+        stg_hubspot__cross_ids=[
+            {"crm": S, "object_type": "Contact", "crm_record_id": "003A", "record_id": "hubspot:contact:2"},
+            {"crm": S, "object_type": "Contact", "crm_record_id": "003 gone", "record_id": "hubspot:contact:1"},
+        ],
     )
     assert found == {
+        ("hubspot:contact:2", "salesforce:contact:003A"): ("same_person", "crm_says_so"),
         ("hubspot:contact:1", "salesforce:lead:00Q5g00000AbCdEEAV"): ("same_person", "crm_says_so"),
         ("hubspot:company:7", "salesforce:company:001"): ("same_account", "crm_says_so"),
     }

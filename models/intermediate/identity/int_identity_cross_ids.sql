@@ -2,7 +2,27 @@
 -- their first 15 characters: the last three are a checksum that some exports leave out.
 with
 
-seeded as (
+told as (
+
+    select
+        record_id,
+        crm,
+        object_type,
+        crm_record_id
+    from {{ ref('crm_links') }}
+
+    union
+
+    select
+        record_id,
+        crm,
+        object_type,
+        crm_record_id
+    from {{ ref('stg_hubspot__cross_ids') }}
+
+),
+
+named as (
 
     select
         record_id as one_record_id,
@@ -12,7 +32,7 @@ seeded as (
             else lower(object_type)
         end || ':' || if(crm = 'salesforce', left(crm_record_id, 15), crm_record_id)
             as other_key
-    from {{ ref('crm_links') }}
+    from told
 
 ),
 
@@ -55,12 +75,12 @@ final as (
         known_one.object_type,
         least(known_one.record_id, known_other.record_id) as left_record_id,
         greatest(known_one.record_id, known_other.record_id) as right_record_id
-    from seeded
+    from named
     inner join known as known_one
-        on seeded.one_record_id = known_one.record_id
+        on named.one_record_id = known_one.record_id
     inner join known as known_other
         on
-            seeded.other_key = known_other.record_key
+            named.other_key = known_other.record_key
             and known_one.object_type = known_other.object_type
     where known_one.record_id <> known_other.record_id
 

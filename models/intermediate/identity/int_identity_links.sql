@@ -50,7 +50,7 @@ reviews as (
         reviewed_at,
         inputs_hash
     from {{ ref('stg_ledger__identity_reviews') }}
-    qualify row_number() over (partition by link_id order by review_sequence desc) = 1
+    qualify row_number() over (partition by link_id order by sequence desc) = 1
 
 ),
 

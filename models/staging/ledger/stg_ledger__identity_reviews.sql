@@ -15,7 +15,7 @@ select
     inputs_hash,
 
     -- numerics
-    sequence as review_sequence,
+    sequence,
 
     -- timestamps
     reviewed_at
