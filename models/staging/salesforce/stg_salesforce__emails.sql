@@ -6,7 +6,14 @@ with
 
 email_messages as (
 
-    select * from {{ source('salesforce', 'email_messages') }}
+    select
+        *,
+        -- A mail that has a text is not asked for its HTML.
+        case
+            when {{ clean('text_body') }} is null
+                then {{ html_without_tags('html_body') }}
+        end as html_text
+    from {{ source('salesforce', 'email_messages') }}
     -- A draft was not sent.
     where status is distinct from '5'
 
@@ -62,7 +69,7 @@ sent_messages as (
             when {{ clean('email_messages.text_body') }} is not null
                 then email_messages.text_body
             else coalesce(
-                {{ html_as_text('email_messages.html_body') }},
+                {{ entities_as_text('email_messages.html_text') }},
                 email_messages.text_body
             )
         end as body,
