@@ -69,7 +69,19 @@ def connect(settings: MailboxSettings) -> Any:
                 "access token here, and IMAP switched on."
             ),
         ) from error
+    except imapclient.exceptions.IMAPClientAbortError:
+        raise  # the connection was lost: worth another try
+    except imapclient.exceptions.IMAPClientError as error:
+        raise _refused(settings, error) from error
     return client
+
+
+def _refused(settings: MailboxSettings, error: Exception) -> NightdeskError:
+    return NightdeskError(
+        f"The mail server refuses to go on: {_said(error)}",
+        where=f"mailbox {settings.name}, {settings.host}:{settings.at_port}",
+        todo="Check `security` (does the server offer STARTTLS at this port?) and the account's rights.",
+    )
 
 
 def read(
@@ -84,6 +96,8 @@ def read(
     Raises:
         NightdeskError: The server cannot be reached, or refuses the login.
     """
+    import imaplib
+
     server = _Server(settings, ledger, connect, sleep)
     try:
         listed: list[tuple[Sequence[bytes], bytes | None, str]] = server.call(lambda client: client.list_folders())
@@ -101,6 +115,8 @@ def read(
                 )
                 yield from _folder(server, place, " ".join(attributes))
         _note_vanished(settings, ledger, {f"{settings.name}/{folder}" for _, _, folder in listed})
+    except imaplib.IMAP4.error as error:
+        raise _refused(settings, error) from error
     finally:
         server.close()
 

@@ -413,6 +413,17 @@ def test_a_wrong_password_is_said_without_the_password(account: Account, monkeyp
     assert "wrong-secret" not in f"{caught.value} {caught.value.todo}"
 
 
+def test_a_server_that_refuses_to_go_on_is_one_clear_error(account: Account) -> None:
+    def unwilling(settings: MailboxSettings) -> Any:
+        client = connect(settings)
+        client.logout()
+        client.list_folders = lambda: client._checkok("list", "NO", [b"no rights"])
+        return client
+
+    with pytest.raises(NightdeskError, match="refuses to go on: list failed"):
+        list(_read(account, unwilling))
+
+
 def test_tls_and_starttls_check_the_certificate(account: Account, tmp_path: Path) -> None:
     certificate = account.server.base / "cert.pem"
     account.put(mail(1))
