@@ -137,6 +137,7 @@ class World:
     @classmethod
     def of(cls, con: duckdb.DuckDBPyConnection, **inputs: Sequence[Mapping[str, Any]]) -> World:
         """A world with these inputs (table name to rows) and the policy of the project; nothing built yet."""
+        con.execute("set threads = 1")  # a few rows: more of them only wait for each other
         con.execute(INPUTS)
         chosen = shipped()
         lists = [row[1:] for row in tables.rows(chosen)["policy_lists"]]

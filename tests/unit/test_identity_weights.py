@@ -58,7 +58,7 @@ def pairs(rows: list[dict[str, Any]]) -> dict[tuple[str, str], Scored]:
 
 def test_a_made_up_company_is_recognised_without_one_false_link() -> None:
     """Typos, nicknames, swapped names and new jobs on one side; fathers and sons, spouses, namesakes on the other."""
-    truth = make(240, seed=11)
+    truth = make(160, seed=11)
     with world(truth) as con:
         people, people_keys = weigh(con, PEOPLE)
         accounts, _ = weigh(con, ACCOUNTS)
@@ -76,7 +76,7 @@ def test_a_made_up_company_is_recognised_without_one_false_link() -> None:
     assert len(cautious - set(truth.people)) <= 0.02 * len(truth.contacts)
     # Who shares name, company, phone or even the address with a relative or colleague is nobody else.
     never = {pair for pair, how in truth.traps.items() if how not in ("stranger", "same name elsewhere")}
-    assert len(never) > 60
+    assert len(never) > 40
     assert cautious & never == set()
     same = {(one.left, one.right) for one in accounts.scored if one.kind == "same_account"}
     assert {pair for pair in same if pair not in truth.accounts} == set()
@@ -90,7 +90,7 @@ def test_two_runs_over_the_same_records_are_the_same_to_the_byte() -> None:
         with world(one) as con:
             results.append(repr([weigh(con, model)[0].scored for model in MODELS]))
     assert results[0] == results[1]
-    assert results[0].count("Scored(") > 8
+    assert results[0].count("Scored(") > 5
 
 
 JANE: dict[str, Any] = {"phone": "+49 30 1234567", "company_name": "Acme Freight", "city": "Berlin"}
