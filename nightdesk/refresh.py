@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nightdesk import crms, lineage_send, loading, lock, logs, prepare, publish, runs, steps, waves
+from nightdesk import crms, lineage_send, loading, lock, logs, prepare, publish, runs, settled, steps, waves
 from nightdesk.clock import Clock
 from nightdesk.dbt import Dbt
 from nightdesk.erasure import run as erasure
@@ -166,7 +166,7 @@ def _night(
     began = clock().timestamp()
     manifest = dbt.manifest()
     graph = waves.read(manifest)
-    fresh = waves.Freshness(graph)
+    fresh = waves.Freshness(graph, settled.models(project, graph))
     timed("build", began)
     order = waves.waves(graph)
     if project.sources.has_several:
@@ -241,6 +241,7 @@ def _night(
     for said in steps.unknown_lifecycle_words(project):
         progress("build", said)
         logs.log("warning", run_id=run.run_id, warning=said)
+    settled.remember(project)
     timed("build", began)
 
     began = clock().timestamp()

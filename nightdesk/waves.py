@@ -6,12 +6,16 @@ order by hand: add a queue that reads a published model, and its operation moves
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from nightdesk.errors import NightdeskError
+
+# What a model may look at beside tables.
+_OUTSIDE = re.compile(r"\b(?:as_of|var|env_var|run_started_at|modules|invocation_id|current_timestamp|now)\b\s*[.(]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class Graph:
         queues: Operation to its queue model's id.
         published: Operation to its published model's id.
         ledger_tables: Ledger source table name to its id.
+        raw: Source id to its dataset, for tables of the raw database.
+        dated: Ids of models that look at the night's day or anything else that is not in a table.
     """
 
     models: dict[str, str]
@@ -35,6 +41,19 @@ class Graph:
     queues: dict[str, str]
     published: dict[str, str]
     ledger_tables: dict[str, str]
+    raw: dict[str, str] = field(default_factory=dict[str, str])
+    dated: frozenset[str] = frozenset()
+
+    def resting_on(self, datasets: Collection[str]) -> frozenset[str]:
+        """Ids of models that descend from tables of these datasets alone, and look at nothing else."""
+        found: set[str] = set()
+        for unique_id in self.models:
+            above = self.ancestors([unique_id])
+            roots = {one for one in above | {unique_id} if not self.parents.get(one)}
+            is_raw = roots <= self.raw.keys() and {self.raw[one] for one in roots} <= set(datasets)
+            if is_raw and not (above | {unique_id}) & self.dated:
+                found.add(unique_id)
+        return frozenset(found)
 
     def ancestors(self, ids: Iterable[str]) -> set[str]:
         """Everything the given ids descend from, themselves left out unless they are each other's ancestors."""
@@ -107,7 +126,38 @@ def read(manifest: Mapping[str, Any]) -> Graph:
         for unique_id, source in manifest["sources"].items()
         if source["source_name"] == "ledger"
     }
-    return Graph(models, tests, names, parents, roles["queue"], roles["published"], ledger)
+    raw = {
+        unique_id: str(source["source_name"])
+        for unique_id, source in manifest["sources"].items()
+        if source["source_name"] != "ledger"
+    }
+    return Graph(
+        models, tests, names, parents, roles["queue"], roles["published"], ledger, raw, _dated(manifest, models)
+    )
+
+
+def _dated(manifest: Mapping[str, Any], models: Iterable[str]) -> frozenset[str]:
+    """Models that use the night's day, a variable, or the environment, themselves or through a macro."""
+    macros: Mapping[str, Any] = manifest.get("macros", {})
+    telling: dict[str, bool] = {}
+
+    def tells(macro: str) -> bool:
+        if macro not in telling:
+            telling[macro] = False  # a macro that calls itself says nothing new
+            node = macros.get(macro, {})
+            if node.get("package_name") == "nightdesk":
+                code = str(node.get("macro_sql", ""))
+                telling[macro] = bool(_OUTSIDE.search(code)) or any(
+                    tells(one) for one in node.get("depends_on", {}).get("macros", ())
+                )
+        return telling[macro]
+
+    return frozenset(
+        unique_id
+        for unique_id in models
+        if _OUTSIDE.search(str(manifest["nodes"][unique_id].get("raw_code", "")))
+        or any(tells(one) for one in manifest["nodes"][unique_id].get("depends_on", {}).get("macros", ()))
+    )
 
 
 def waves(graph: Graph) -> list[list[str]]:
@@ -145,10 +195,11 @@ class Freshness:
     So a model is built once a night, and once more only where an agent has said something new.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, settled: Collection[str] = ()) -> None:
+        """Everything is due but the models of `settled`, and the tests that read nothing else."""
         self._graph = graph
-        self._due_models = set(graph.models)
-        self._due_tests = set(graph.tests)
+        self._due_models = set(graph.models) - set(settled)
+        self._due_tests = {test for test, reads in graph.tests.items() if not reads or not reads <= set(settled)}
 
     def needed_for(self, operations: Iterable[str]) -> list[str]:
         """Names to build before the queues of `operations` are drained, the tests that fit included."""

@@ -39,10 +39,14 @@ def ensure_once(raw_path: Path) -> None:
     Raises:
         NightdeskError: as `ensure_tables`.
     """
-    declared = "\n".join(one.ddl() for tables in datasets().values() for one in tables.values())
-    digest = hashlib.sha256(declared.encode()).hexdigest()
     note = raw_path.with_name(raw_path.name + ".tables")
-    if raw_path.exists() and note.exists() and note.read_text(encoding="utf-8") == digest:
+    if raw_path.exists() and note.exists() and note.read_text(encoding="utf-8") == digest():
         return
     ensure_tables(raw_path)
-    note.write_text(digest, encoding="utf-8")
+    note.write_text(digest(), encoding="utf-8")
+
+
+def digest() -> str:
+    """Hash of the shape of every raw table."""
+    declared = "\n".join(one.ddl() for tables in datasets().values() for one in tables.values())
+    return hashlib.sha256(declared.encode()).hexdigest()

@@ -101,3 +101,52 @@ def test_new_answers_make_what_reads_the_ledger_due_again_and_nothing_else() -> 
     due = set(fresh.rest())
     assert {"published_read", "facts", "queue_score", "mart", "test_facts", "test_mart"} <= due
     assert not due & {"staging", "queue_read", "queue_sort", "test_staging"}
+
+
+def test_models_rest_on_raw_data_alone_when_nothing_else_is_above_them() -> None:
+    graph = waves.Graph(
+        models={"stg": "stg", "union": "union", "other": "other", "facts": "facts", "today": "today", "seed": "seed"},
+        tests={"key": frozenset({"stg"}), "both": frozenset({"stg", "facts"})},
+        names={one: one for one in ("stg", "union", "other", "facts", "today", "seed", "key", "both")},
+        parents={
+            "stg": frozenset({"raw.hubspot"}),
+            "other": frozenset({"raw.mailbox"}),
+            "union": frozenset({"stg", "other"}),
+            "facts": frozenset({"union", "ledger.facts"}),
+            "today": frozenset({"stg"}),
+            "seed": frozenset(),
+        },
+        queues={},
+        published={},
+        ledger_tables={"facts": "ledger.facts"},
+        raw={"raw.hubspot": "hubspot", "raw.mailbox": "mailbox"},
+        dated=frozenset({"today"}),
+    )
+    assert graph.resting_on({"hubspot"}) == {"stg"}
+    assert graph.resting_on({"hubspot", "mailbox"}) == {"stg", "other", "union"}
+    fresh = waves.Freshness(graph, graph.resting_on({"hubspot"}))
+    # A test that reads what is built anew runs, one that reads settled models only does not.
+    assert fresh.rest() == ["both", "facts", "other", "seed", "today", "union"]
+
+
+def test_a_model_is_dated_by_its_own_words_and_by_those_of_its_macros() -> None:
+    def model(name: str, code: str, *macros: str) -> dict[str, object]:
+        return {
+            "resource_type": "model", "name": name, "raw_code": code, "config": {},
+            "depends_on": {"nodes": ["source.p.hubspot.t"], "macros": list(macros)},
+        }  # fmt: skip
+
+    manifest = {
+        "nodes": {
+            "plain": model("plain", "select * from {{ source('hubspot', 't') }}"),
+            "own": model("own", "select {{ as_of() }}", "m.as_of"),
+            "nested": model("nested", "select {{ decay() }}", "m.decay"),
+            "var": model("var", "select '{{ var('x') }}'"),
+        },
+        "sources": {"source.p.hubspot.t": {"name": "t", "source_name": "hubspot"}},
+        "macros": {
+            "m.as_of": {"package_name": "nightdesk", "macro_sql": "{{ var('as_of') }}", "depends_on": {"macros": []}},
+            "m.decay": {"package_name": "nightdesk", "macro_sql": "x", "depends_on": {"macros": ["m.as_of"]}},
+        },
+    }
+    assert waves.read(manifest).resting_on({"hubspot"}) == {"plain"}
