@@ -69,6 +69,20 @@ def progress_line(out: Console) -> Generator[Progress]:
     yield plain
 
 
+def chosen_crm(project: Project, given: str | None) -> str:
+    """The CRM that `--crm` names; the first that `sources.yml` names when it was left out.
+
+    Raises:
+        NightdeskError: There is no such CRM.
+    """
+    from nightdesk.crms import NAMES
+
+    name = project.sources.crms[0] if given is None else given
+    if name not in NAMES:
+        raise NightdeskError(f"There is no CRM `{name}`", todo=f"One of: {', '.join(NAMES)}.")
+    return name
+
+
 def selection(select: list[str] | None) -> Selection:
     """The operations that `--select` means; all when it was not given."""
     from reverse_etl.select import Selection

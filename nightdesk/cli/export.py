@@ -17,7 +17,10 @@ def import_export(
     folder: Annotated[
         Path, typer.Argument(help="Files called by their table or object: contacts.csv, EmailMessage.csv.")
     ],
-    crm: Annotated[str, typer.Option("--crm", help="Who wrote them: hubspot or salesforce.")] = "hubspot",
+    crm: Annotated[
+        str | None,
+        typer.Option("--crm", help="Who wrote them: hubspot or salesforce; the first CRM in sources.yml when left out."),
+    ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option("--column", help="contacts.language=Preferred language: a file's own name for one."),
@@ -40,7 +43,7 @@ def import_export(
     project, out = prepared(), console()
     try:
         columns = dict(_renamed(one) for one in column or ())
-        settings = export.ExportSettings.model_validate({"crm": crm, "path": folder, "columns": columns})
+        settings = export.ExportSettings.model_validate({"crm": crm or project.sources.crms[0], "path": folder, "columns": columns})
     except ValidationError as error:
         raise NightdeskError(
             f"There is no CRM `{crm}` to import from", todo="Say --crm hubspot or salesforce."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nightdesk.cli.common import chosen_changes, selection
+from nightdesk.cli.common import chosen_changes, chosen_crm, selection
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +26,7 @@ SELECT = typer.Option(
     help="KEY:VALUE[,VALUE], e.g. property:nightdesk_lead_tier, record:contact:123, confidence:<0.6; may be repeated.",
 )
 PLAN = typer.Argument(help="A plan, or the beginning of its id; the newest when left out.")
-CRM = typer.Option("--crm", help="Whose newest plan, when none is named; any CRM's when left out.")
+CRM = typer.Option("--crm", help="Whose newest plan, when none is named; the first CRM in sources.yml's.")
 WHO = typer.Option("--as", help="Who decides; NIGHTDESK_ACTOR or your user name when left out.")
 ROLE = typer.Option("--role", help="In which role; policies/approvals.yml lists the roles.")
 
@@ -119,7 +119,7 @@ def approve(
         )
     project, out = prepared(), console()
     if from_crm:
-        _from_crm(project, crm_name or "hubspot", out)
+        _from_crm(project, chosen_crm(project, crm_name), out)
         return
     if file is not None:
         _from_file(project, file, as_ or project.settings.actor, role, out)
@@ -193,7 +193,9 @@ def ask(
     plan_id: Annotated[str | None, PLAN] = None,
     select: Annotated[list[str] | None, SELECT] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every change that waits for approval.")] = False,
-    crm_name: Annotated[str, typer.Option("--crm", help="Inside which CRM.")] = "hubspot",
+    crm_name: Annotated[
+        str | None, typer.Option("--crm", help="Inside which CRM; the first in sources.yml when left out.")
+    ] = None,
     output: Annotated[str, typer.Option("--output", help="text or json.")] = "text",
 ) -> None:
     """Plan questions on the records themselves, for people to answer inside the CRM; apply writes them."""
@@ -206,8 +208,8 @@ def ask(
 
     project, out = prepared(), console()
     settings = project.settings
-    chosen = chosen_changes(select, everything)
-    with lock.exclusive(settings.data_dir, "nightdesk ask", system_clock), open_crm(project, crm_name) as crm:
+    chosen, name = chosen_changes(select, everything), chosen_crm(project, crm_name)
+    with lock.exclusive(settings.data_dir, "nightdesk ask", system_clock), open_crm(project, name) as crm:
         run = runs.start(
             settings.ledger,
             "ask",
@@ -247,7 +249,7 @@ def _load(
     from reverse_etl.plan import load
 
     with ledger.connect(project.settings.ledger) as con:
-        found = load(con, _plan_id_on(con, plan_id, crm))
+        found = load(con, _plan_id_on(con, plan_id, chosen_crm(project, crm)))
         return (
             found,
             reviews.standings(con, found.plan_id, project.policy, system_clock),
@@ -259,10 +261,10 @@ def _plan_id(project: Project, plan_id: str | None, crm: str | None) -> str:
     from nightdesk import ledger
 
     with ledger.connect(project.settings.ledger) as con:
-        return _plan_id_on(con, plan_id, crm)
+        return _plan_id_on(con, plan_id, chosen_crm(project, crm))
 
 
-def _plan_id_on(con: Any, plan_id: str | None, crm: str | None) -> str:
+def _plan_id_on(con: Any, plan_id: str | None, crm: str) -> str:
     from reverse_etl.asking import newest_for_people
     from reverse_etl.plan import resolve
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nightdesk.cli.common import chosen_changes, selection
+from nightdesk.cli.common import chosen_changes, chosen_crm, selection
 
 if TYPE_CHECKING:
     from nightdesk.prepare import Project
@@ -19,7 +19,7 @@ SELECT = typer.Option(
     help="KEY:VALUE[,VALUE], e.g. property:nightdesk_lead_tier or record:contact:123; may be repeated.",
 )
 OUTPUT = typer.Option("--output", help="text or json.")
-CRM = typer.Option("--crm", help="hubspot, salesforce or tryton.")
+CRM = typer.Option("--crm", help="hubspot, salesforce or tryton; the first in sources.yml when left out.")
 PLAN = typer.Argument(help="A plan, or the beginning of its id; the newest when left out.")
 
 
@@ -40,7 +40,7 @@ def crm_setup(
     apply: Annotated[
         bool, typer.Option("--apply", help="Create what is missing; without it only the difference is shown.")
     ] = False,
-    crm_name: Annotated[str, CRM] = "hubspot",
+    crm_name: Annotated[str | None, CRM] = None,
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Create the namespaced properties; shows the difference first. Exit 2: something is missing."""
@@ -50,7 +50,7 @@ def crm_setup(
     from reverse_etl import setup, view
 
     project, out = prepared(), console()
-    with open_crm(project, crm_name) as crm:
+    with open_crm(project, chosen_crm(project, crm_name)) as crm:
         if apply:
             settings = project.settings
             found = setup.apply(crm, project.policy, ledger=settings.ledger, actor=settings.actor, clock=system_clock)
@@ -64,7 +64,7 @@ def crm_setup(
 
 
 def plan(
-    crm_name: Annotated[str, CRM] = "hubspot",
+    crm_name: Annotated[str | None, CRM] = None,
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Freeze what the CRM should be told, decided by policy. Exit 0 nothing, 2 changes waiting, 3 needs approval."""
@@ -75,7 +75,7 @@ def plan(
     from reverse_etl.plan import load
 
     project, out = prepared(), console()
-    settings = project.settings
+    settings, name = project.settings, chosen_crm(project, crm_name)
     with lock.exclusive(settings.data_dir, "nightdesk plan", system_clock):
         run = runs.start(
             settings.ledger,
@@ -86,7 +86,7 @@ def plan(
             clock=system_clock,
         )
         with run.step("plan") as numbers:
-            made = steps.make_plan(project, run.run_id, system_clock, crm_name)
+            made = steps.make_plan(project, run.run_id, system_clock, name)
             numbers["operations"] = made.operation_count
         run.event("run", "finished")
     if output == "json":
@@ -99,7 +99,10 @@ def plan(
 def apply(
     plan_id: Annotated[str | None, PLAN] = None,
     execute: Annotated[bool, typer.Option("--execute", help="Write. Without it nothing is sent (dry run).")] = False,
-    crm_name: Annotated[str, typer.Option("--crm", help="Whose newest plan, when none is named.")] = "hubspot",
+    crm_name: Annotated[
+        str | None,
+        typer.Option("--crm", help="Whose newest plan, when none is named; the first CRM in sources.yml's."),
+    ] = None,
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Write approved changes, each checked against the CRM before and read back after. Dry-run by default."""
@@ -141,7 +144,7 @@ def apply(
 
 
 def drift(
-    crm_name: Annotated[str, CRM] = "hubspot",
+    crm_name: Annotated[str | None, CRM] = None,
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """What no longer holds of all that was ever written, and who changed it. Changes nothing."""
@@ -168,7 +171,7 @@ def verify(
     run: Annotated[
         str | None, typer.Argument(help="An apply run or a plan; every field ever written when left out.")
     ] = None,
-    crm_name: Annotated[str, CRM] = "hubspot",
+    crm_name: Annotated[str | None, CRM] = None,
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Read back what was written; say what no longer holds, and who changed it. Exit 6: nobody we know did."""
@@ -181,7 +184,8 @@ def verify(
 
     project = prepared()
     settings = project.settings
-    with lock.exclusive(settings.data_dir, "nightdesk verify", system_clock), open_crm(project, crm_name) as crm:
+    name = _crm_that_wrote(project, run, crm_name)
+    with lock.exclusive(settings.data_dir, "nightdesk verify", system_clock), open_crm(project, name) as crm:
         report = verifying.verify(settings.ledger, crm, run, system_clock, settings.actor)
     if output == "json":
         print(json.dumps({"counts": dict(report.counts), "differences": list(report.differences)}, default=str))
@@ -227,7 +231,7 @@ def rollback(
     everything: Annotated[
         bool, typer.Option("--all", help="Everything ever written (and selected), not only the newest apply.")
     ] = False,
-    crm_name: Annotated[str, CRM] = "hubspot",
+    crm_name: Annotated[str | None, CRM] = None,
     output: Annotated[str, OUTPUT] = "text",
 ) -> None:
     """Plan the undoing of an apply. The plan goes through approve and apply like any other; later human edits stay."""
@@ -241,7 +245,8 @@ def rollback(
 
     project, out = prepared(), console()
     settings = project.settings
-    with lock.exclusive(settings.data_dir, "nightdesk rollback", system_clock), open_crm(project, crm_name) as crm:
+    name = _crm_that_wrote(project, run, crm_name)
+    with lock.exclusive(settings.data_dir, "nightdesk rollback", system_clock), open_crm(project, name) as crm:
         recorded = _run(project, "rollback")
         made = rolling.plan_rollback(
             settings.ledger,
@@ -383,11 +388,29 @@ def audit_export(
     console().print(f"Wrote {written:,} events to {target}")
 
 
-def _crm_of(project: Project, plan_id: str | None, default: str) -> str:
+def _crm_of(project: Project, plan_id: str | None, given: str | None) -> str:
     """The CRM of a plan that was named; without one, what was asked for."""
     from reverse_etl.plan import summarize
 
-    return default if plan_id is None else summarize(project.settings.ledger, plan_id).crm
+    name = chosen_crm(project, given)
+    return name if plan_id is None else summarize(project.settings.ledger, plan_id).crm
+
+
+def _crm_that_wrote(project: Project, run: str | None, given: str | None) -> str:
+    """The CRM that an apply run or plan of that name wrote to, unless one was asked for."""
+    from nightdesk import ledger
+
+    name = chosen_crm(project, given)
+    if given is not None or run is None:
+        return name
+    with ledger.connect(project.settings.ledger, read_only=True) as connection:
+        found = connection.execute(
+            "select plans.crm from apply_runs inner join plans using (plan_id) "
+            "where not apply_runs.dry_run and $run in (apply_runs.apply_run_id, apply_runs.plan_id, apply_runs.run_id) "
+            "limit 1",
+            {"run": run},
+        ).fetchone()
+    return str(found[0]) if found else name
 
 
 def _run(project: Project, command: str):
