@@ -19,7 +19,7 @@ def import_export(
     ],
     crm: Annotated[
         str | None,
-        typer.Option("--crm", help="Who wrote them: hubspot or salesforce; the first CRM in sources.yml when left out."),
+        typer.Option("--crm", help="Who wrote them: hubspot or salesforce; the first in sources.yml when left out."),
     ] = None,
     column: Annotated[
         list[str] | None,
@@ -43,7 +43,8 @@ def import_export(
     project, out = prepared(), console()
     try:
         columns = dict(_renamed(one) for one in column or ())
-        settings = export.ExportSettings.model_validate({"crm": crm or project.sources.crms[0], "path": folder, "columns": columns})
+        crm = crm or project.sources.crms[0]
+        settings = export.ExportSettings.model_validate({"crm": crm, "path": folder, "columns": columns})
     except ValidationError as error:
         raise NightdeskError(
             f"There is no CRM `{crm}` to import from", todo="Say --crm hubspot or salesforce."
