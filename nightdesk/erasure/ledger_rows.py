@@ -9,18 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nightdesk.clock import Clock
-from nightdesk.erasure import raw_rows
+from nightdesk.erasure import places, raw_rows
 from nightdesk.erasure.needles import Needles
-from nightdesk.erasure.person import CRM
 from nightdesk.erasure.scope import Scope, mentions
 from nightdesk.erasure.tombstones import SHORTEST_VALUE, Tombstones
 
 if TYPE_CHECKING:
     import duckdb
 
-_CANONICAL = (
-    f"'{CRM}:' || case object_type when 'companies' then 'company' else rtrim(object_type, 's') end || ':' || record_id"
-)
+_CANONICAL = places.canonical_sql("crm", "object_type", "record_id")
+_VALUE_OF = places.canonical_sql("crm", "object_type", "object_id")
+_IS_THEIRS = f"{_CANONICAL} in (select record_id from gone)"
 
 
 def select_operations(con: duckdb.DuckDBPyConnection, scope: Scope) -> None:
@@ -36,7 +35,7 @@ def select_operations(con: duckdb.DuckDBPyConnection, scope: Scope) -> None:
         create or replace temp table plan_marks as
         with ops as (
             select *, {_CANONICAL} as canonical_id,
-                (object_type, record_id) in (select (object_type, id) from gone) as is_theirs
+                {_IS_THEIRS} as is_theirs
             from plan_ops
         ),
 
@@ -95,7 +94,7 @@ def count(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def written_values(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, list[str]]]:
     """(object type, record id, properties) that hold values of ours in the CRM and should be cleared there."""
     return con.execute(
-        """
+        f"""
         select object_type, record_id, list(distinct property order by property)
         from (
             select plan_ops.object_type, plan_ops.record_id, plan_ops.property
@@ -106,8 +105,8 @@ def written_values(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str, list[
             where op_results.result in ('applied', 'altered', 'already_there', 'unknown')
                 and not apply_runs.dry_run and plan_marks.has_text
             union
-            select object_type, object_id, property from raw.hubspot.namespaced_values
-            where value <> '' and (object_type, object_id) in (select (object_type, id) from gone)
+            select object_type, object_id, property from places_values
+            where value <> '' and {_VALUE_OF} in (select record_id from gone)
         )
         group by all
         order by all
@@ -137,7 +136,7 @@ where plan_marks.has_text and not plan_marks.is_theirs
 def shown_values(con: duckdb.DuckDBPyConnection, scope: Scope) -> list[str]:
     """Values written on records of others that quote or name the person: they may still stand in the CRM.
 
-    Needs `raw` attached and `select_operations`.
+    Needs `scope.build` and `select_operations`.
     """
     rows = con.execute(
         f"""
@@ -145,8 +144,8 @@ def shown_values(con: duckdb.DuckDBPyConnection, scope: Scope) -> list[str]:
         from (
             select value from ({_VALUES})
             union all
-            select value from raw.hubspot.namespaced_values
-            where {_CANONICAL.replace("record_id", "object_id")} in (select record_id from near)
+            select value from places_values
+            where {_VALUE_OF} in (select record_id from near)
         )
         where length(value) >= {SHORTEST_VALUE} and (
             {mentions(scope.needles, "value", None)}
@@ -289,7 +288,7 @@ def _the_rest(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
         f"update review_notes set body = null where {mentions(needles, 'body', None)} "
         "or (plan_id, op_id) in (select (plan_id, op_id) from plan_marks)"
     )
-    con.execute("delete from review_answers where (object_type, record_id) in (select (object_type, id) from gone)")
+    con.execute(f"delete from review_answers where {_IS_THEIRS}")
     forget_identity(con, needles)
     con.execute(f"update identity_reviews set reason = null where {mentions(needles, 'reason', None)}")
     con.execute(f"update autonomy_changes set reason = null where {mentions(needles, 'reason', None)}")
@@ -309,9 +308,10 @@ def _the_rest(con: duckdb.DuckDBPyConnection, needles: Needles) -> None:
         "where regexp_extract(evidence_id, '[a-z0-9]+:[a-z]+:[A-Za-z0-9]+') in (select record_id from gone) "
         "or evidence_id in (select fact_id from gone_facts)"
     )
-    con.execute("delete from quarantine where (object_type, record_id) in (select (object_type, id) from gone)")
+    con.execute(f"delete from quarantine where {_IS_THEIRS}")
     con.execute(f"update quarantine set reason = 'Erased' where {mentions(needles, 'reason', None)}")
     con.execute(
         "delete from policy_lists where list_name = 'suppression_lifted' and "
-        "(item in (select record_id from gone) or item in (select id from gone where object_type = 'contacts'))"
+        "(item in (select record_id from gone) "
+        f"or '{places.CRM}:contact:' || item in (select record_id from gone))"
     )

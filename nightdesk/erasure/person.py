@@ -1,13 +1,18 @@
 """Who is meant by an address or a record id, and which records hold what that person wrote, said or arranged.
 
-Merged records, records with the same address, and addresses that wrote under the person's name on the person's record
-are one person. A record of an engagement (email, call, meeting, note, task) is theirs, and is erased as a whole, when
+Merged and converted records, records with the same address in any CRM, records that a rule or a person confirmed to be
+theirs, and addresses that wrote under the person's name on the person's record are one person. Links that are only
+suggested are told, not followed. What somebody wrote, said or arranged (email, call, meeting, note, task), in any
+source, is theirs, and is erased as a whole, when
 
-* the CRM links it to one of their contact records,
-* one of their addresses stands anywhere in it (sender, recipient, headers, text),
+* a CRM links it to one of their records,
+* one of their addresses stands anywhere in it (sender, recipient, attendee, headers, text),
 * they speak in its transcript,
-* it is a mail that quotes older text in a thread they wrote in, or
+* it is a mail that quotes older text in a thread they wrote in,
+* it is another system's copy of one of these (the same mail, the transcript of a call), or
 * it belongs to one of their companies (or a colleague there) and names them in full.
+
+Where all this is to be looked for is declared in `places`; this module knows no source.
 
 Namesakes at other companies, and first names alone, are not taken for the person.
 """
@@ -17,10 +22,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from nightdesk.erasure import links, places
 from nightdesk.erasure.needles import Needles
 from nightdesk.erasure.tombstones import (
     ENGAGEMENTS,
@@ -37,9 +43,7 @@ from nightdesk.errors import NightdeskError
 if TYPE_CHECKING:
     import duckdb
 
-Why = Literal["linked", "address", "voice", "quoted", "named"]
-RAW = "raw.hubspot"
-CRM = "hubspot"
+Why = Literal["linked", "address", "voice", "quoted", "copy", "named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +51,14 @@ class Person:
     """One person as the raw tables (and, where they are gone from there, the ledger) know them.
 
     Attributes:
-        contacts: CRM ids of their contact records, merged ones included.
+        contacts: Bare ids of their records in every CRM (contacts, leads), merged ones included.
         addresses: Their email addresses, lower case.
         names: Their full names.
-        documents: (object type, CRM id) of every record that is erased with them, and why.
+        documents: (kind, bare id) of every document that is erased with them, and why.
         threads: Mail threads they wrote in.
         speakers: (name, company) as transcripts show their voice.
         shared: How many of the documents are linked to other contacts, too.
+        suggested: Records that may be theirs, as canonical ids: somebody has to look at them.
         erased_before: The earlier erasure, of somebody of whom nothing is left here.
     """
 
@@ -64,6 +69,7 @@ class Person:
     threads: frozenset[str] = frozenset()
     speakers: frozenset[tuple[str, str]] = frozenset()
     shared: int = 0
+    suggested: tuple[str, ...] = ()
     erased_before: str = ""
 
     def subjects(self) -> list[Subject]:
@@ -82,15 +88,12 @@ class Person:
         return dict(Counter(object_type for object_type, _ in self.documents))
 
 
-def find(
-    con: duckdb.DuckDBPyConnection, named: str, text_columns: Mapping[str, Sequence[str]], stones: Tombstones
-) -> Person:
-    """The person meant by `named`.
+def find(con: duckdb.DuckDBPyConnection, named: str, stones: Tombstones) -> Person:
+    """The person meant by `named`. Needs `places.connect`.
 
     Args:
-        con: The ledger, with the raw database attached as `raw`.
-        named: An email address, `hubspot:contact:123`, `contact:123` or `123`.
-        text_columns: Engagement type to the columns of its raw table that hold text.
+        con: The ledger, with the raw database attached as `raw` and the warehouse, if there is one, as `warehouse`.
+        named: An email address, `hubspot:contact:123`, `contact:123`, `123` or `salesforce:lead:00Q1`.
         stones: Who was erased before.
 
     Raises:
@@ -99,35 +102,26 @@ def find(
     from reverse_etl.records import parse_record
 
     name = parse_record(named)
-    if name.object_type not in (None, "contacts"):
+    if name.object_type not in (None, "contacts", "Contact", "Lead"):
         raise NightdeskError(f"`{named}` is no person", todo="Name a contact: its email address or its record id.")
-    contacts, addresses = _grow(
+    contacts, addresses, suggested = _grow(
         con, {name.record_id} if name.record_id else set(), {name.email} if name.email else set()
     )
-    contacts_known = bool(
-        _column(con, f"select id from {RAW}.contacts where id in (select unnest(?))", [sorted(contacts)])
-    )
-    names = set(
-        _column(
-            con,
-            f"""
-            select distinct trim(firstname) || ' ' || trim(lastname) from {RAW}.contacts
-            where id in (select unnest(?)) and trim(firstname) <> '' and trim(lastname) <> ''
-            """,
-            [sorted(contacts)],
-        )
-    )
+    names = names_of(con, contacts, addresses)
     addresses |= _further_addresses(con, contacts, names, addresses)
-    contacts, addresses = _grow(con, contacts, addresses)
-    documents, threads, speakers = _documents(con, contacts, addresses, names, text_columns)
+    contacts, addresses, suggested = _grow(con, contacts, addresses)
+    names = names_of(con, contacts, addresses)
+    is_known = bool(_column(con, "select id from places_people where id in (select unnest(?))", [sorted(contacts)]))
+    documents, threads, speakers = _documents(con, contacts, addresses, names)
     documents |= _of_the_ledger(con, contacts, addresses, names, documents)
-    if not (contacts_known or documents or _ledger_knows(con, contacts)):
+    if not (is_known or documents or _ledger_knows(con, contacts)):
         earlier = _erased_before(stones, name.record_id, name.email)
         if earlier is not None:
             return Person(frozenset(), frozenset(), erased_before=earlier)
         raise NightdeskError(
             f"Nobody here is known as `{named}`",
-            where="contacts, merged records and mails in raw.duckdb; questions, facts and plans in ledger.duckdb",
+            where="contacts, leads, merged records, mails, calls and meetings in raw.duckdb; questions, facts and "
+            "plans in ledger.duckdb",
             todo="Check the address or the id; merged records are found by any of their ids.",
         )
     return Person(
@@ -137,7 +131,8 @@ def find(
         documents,
         frozenset(threads),
         frozenset(speakers),
-        _shared(con, contacts, documents),
+        _shared(con, contacts, addresses, documents),
+        tuple(sorted(suggested)),
     )
 
 
@@ -151,43 +146,60 @@ def _column(con: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[objec
     return [str(row[0]) for row in con.execute(sql, list(parameters)).fetchall() if row[0] is not None]
 
 
-def _grow(con: duckdb.DuckDBPyConnection, contacts: set[str], addresses: set[str]) -> tuple[set[str], set[str]]:
-    """Follow merges (both ways) and shared addresses until nothing new is found."""
+def _grow(
+    con: duckdb.DuckDBPyConnection, contacts: set[str], addresses: set[str]
+) -> tuple[set[str], set[str], set[str]]:
+    """Follow merges (both ways), shared addresses and confirmed links until nothing new is found.
+
+    Returns:
+        Records, addresses, and canonical ids that are only suggested to be one with them.
+    """
     while True:
         before = (len(contacts), len(addresses))
         ids = sorted(contacts)
         contacts |= set(
             _column(
                 con,
-                f"""
-                select surviving_id from {RAW}.merges
-                where object_type = 'contacts' and merged_id in (select unnest($ids))
+                """
+                select split_part(other, ':', 3) from places_same
+                where split_part(one, ':', 3) in (select unnest(?::varchar[]))
                 union
-                select merged_id from {RAW}.merges
-                where object_type = 'contacts' and surviving_id in (select unnest($ids))
+                select split_part(one, ':', 3) from places_same
+                where split_part(other, ':', 3) in (select unnest(?::varchar[]))
                 union
-                select trim(part) from (
-                    select unnest(string_split(hs_merged_object_ids, ';')) as part from {RAW}.contacts
-                    where id in (select unnest($ids))
-                ) where trim(part) <> ''
-                union
-                select id from {RAW}.contacts where lower(trim(email)) in (select unnest($addresses))
-                """.replace("$ids", "?::varchar[]").replace("$addresses", "?::varchar[]"),
-                [ids, ids, ids, sorted(addresses)],
+                select id from places_people where email in (select unnest(?::varchar[]))
+                """,
+                [ids, ids, sorted(addresses)],
             )
         )
         addresses |= set(
             _column(
                 con,
-                f"""
-                select lower(trim(email)) from {RAW}.contacts
-                where id in (select unnest(?::varchar[])) and trim(email) <> ''
-                """,
+                "select email from places_people where id in (select unnest(?::varchar[])) and email <> ''",
                 [sorted(contacts)],
             )
         )
+        linked = links.of(con, contacts, addresses)
+        contacts |= linked.contacts
+        addresses |= linked.addresses
         if (len(contacts), len(addresses)) == before:
-            return contacts, addresses
+            return contacts, addresses, linked.suggested
+
+
+def names_of(con: duckdb.DuckDBPyConnection, contacts: Iterable[str], addresses: Iterable[str]) -> set[str]:
+    """Full names of some records and of whoever writes or takes part under some addresses."""
+    found = _column(
+        con,
+        """
+        select distinct full_name from places_people
+        where id in (select unnest(?::varchar[])) and is_full
+        union
+        select name from places_names
+        where email in (select unnest(?::varchar[])) and contains(name, ' ') and not contains(name, '@')
+        """,
+        [sorted(contacts), sorted(addresses)],
+    )
+    return {" ".join(one.split()) for one in found}
 
 
 def _further_addresses(
@@ -195,20 +207,23 @@ def _further_addresses(
 ) -> set[str]:
     """Senders on the person's own record that write under the person's name and are nobody else's address."""
     rows = con.execute(
-        f"""
-        select distinct lower(trim(hs_email_from_email)), hs_email_headers from {RAW}.emails
-        where id in (
-            select from_id from {RAW}.associations
-            where from_object_type = 'emails' and to_object_type = 'contacts' and to_id in (select unnest(?::varchar[]))
+        """
+        select distinct email, headers, name from places_senders
+        where (source, id) in (
+            select (source, id) from places_links where kind = 'emails' and person in (select unnest(?::varchar[]))
         )
-        and trim(hs_email_from_email) <> ''
-        and lower(trim(hs_email_from_email)) not in (select lower(trim(email)) from {RAW}.contacts where email <> '')
-        and lower(trim(hs_email_from_email)) not in (select lower(trim(email)) from {RAW}.owners where email <> '')
+        and email <> ''
+        and email not in (select email from places_people where email <> '')
+        and email not in (select email from places_sellers)
         """,
         [sorted(contacts)],
     ).fetchall()
     wanted = {" ".join(one.casefold().split()) for one in names}
-    return {str(address) for address, headers in rows if address not in addresses and _sender(headers) in wanted}
+    return {
+        str(address)
+        for address, headers, name in rows
+        if address not in addresses and (_sender(headers) or " ".join((name or "").casefold().split())) in wanted
+    }
 
 
 def _sender(headers: str | None) -> str:
@@ -221,82 +236,92 @@ def _sender(headers: str | None) -> str:
 
 
 def _documents(
-    con: duckdb.DuckDBPyConnection,
-    contacts: set[str],
-    addresses: set[str],
-    names: set[str],
-    text_columns: Mapping[str, Sequence[str]],
+    con: duckdb.DuckDBPyConnection, contacts: set[str], addresses: set[str], names: set[str]
 ) -> tuple[dict[tuple[str, str], Why], set[str], set[tuple[str, str]]]:
     needles = Needles(frozenset(addresses), frozenset(names))
     near_documents(con, contacts)
     found: dict[tuple[str, str], Why] = {}
 
-    def take(object_type: str, ids: Iterable[str], why: Why) -> None:
-        for one in ids:
-            found.setdefault((object_type, one), why)
+    def take(sql: str, why: Why, parameters: Sequence[object] = ()) -> None:
+        for kind, one in con.execute(sql, list(parameters)).fetchall():
+            found.setdefault((str(kind), str(one)), why)
 
-    for kind in ENGAGEMENTS:
-        take(
-            kind,
-            _column(
-                con,
-                f"""
-                select from_id from {RAW}.associations
-                where from_object_type = ? and to_object_type = 'contacts' and to_id in (select unnest(?::varchar[]))
-                union
-                select to_id from {RAW}.associations
-                where to_object_type = ? and from_object_type = 'contacts' and from_id in (select unnest(?::varchar[]))
-                """,
-                [kind, sorted(contacts), kind, sorted(contacts)],
-            ),
-            "linked",
-        )
-        text = f"concat_ws(chr(10), {', '.join(text_columns[kind])})"
-        take(kind, _column(con, f"select id from {RAW}.{kind} where {needles.address_sql(text)}"), "address")
-    speakers = _voices(con, names, found)
+    # A task of Salesforce has the kind it has today; where a link's document is gone, the link's kind says enough.
+    take(
+        f"""
+        select distinct coalesce(documents.kind, places_links.kind), places_links.id
+        from places_links
+        left join places_documents as documents
+            on documents.source = places_links.source and documents.id = places_links.id
+            and (documents.kind = places_links.kind or documents.source <> '{places.CRM}')
+        where places_links.person in (select unnest(?::varchar[]))
+            and places_links.kind in (select unnest(?::varchar[]))
+        order by all
+        """,
+        "linked",
+        [sorted(contacts), list(ENGAGEMENTS)],
+    )
+    take(f"select kind, id from places_documents where {needles.address_sql('text')} order by all", "address")
+    speakers = _voices(con, contacts, names, found)
     threads = set(
         _column(
             con,
-            f"""
-            select distinct hs_email_thread_id from {RAW}.emails
-            where lower(trim(hs_email_from_email)) in (select unnest(?::varchar[])) and hs_email_thread_id <> ''
-            """,
+            "select distinct thread from places_senders where email in (select unnest(?::varchar[])) and thread <> ''",
             [sorted(addresses)],
         )
     )
     in_threads = con.execute(
-        f"select id, hs_email_text from {RAW}.emails where hs_email_thread_id in (select unnest(?::varchar[]))",
-        [sorted(threads)],
+        "select id, body from places_senders where thread in (select unnest(?::varchar[]))", [sorted(threads)]
     ).fetchall()
-    take("emails", (str(one) for one, body in in_threads if holds_older_text(body or "")), "quoted")
-    for kind in ENGAGEMENTS:
-        text = f"concat_ws(chr(10), {', '.join(text_columns[kind])})"
-        take(
-            kind,
-            _column(
-                con,
-                f"""
-                select id from {RAW}.{kind}
-                where id in (select id from near_documents where object_type = ?) and {needles.name_sql(text)}
-                """,
-                [kind],
-            ),
-            "named",
-        )
+    for one, body in in_threads:
+        if holds_older_text(body or ""):
+            found.setdefault(("emails", str(one)), "quoted")
+    _copies(con, found)
+    take(
+        f"""
+        select documents.kind, documents.id from places_documents as documents
+        inner join near_documents as near
+            on near.source = documents.source and near.id = documents.id
+            and (near.kind = documents.kind or documents.source <> '{places.CRM}')
+        where {needles.name_sql("documents.text")}
+        order by all
+        """,
+        "named",
+    )
+    _copies(con, found)
     return found, threads, speakers
 
 
-def _voices(con: duckdb.DuckDBPyConnection, names: set[str], found: dict[tuple[str, str], Why]) -> set[tuple[str, str]]:
+def _copies(con: duckdb.DuckDBPyConnection, found: dict[tuple[str, str], Why]) -> None:
+    """Take what says the same in another system, however many systems have it."""
+    pairs: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for kind, one, other in con.execute("select kind, id, other_id from places_copies").fetchall():
+        pairs.setdefault((str(kind), str(one)), set()).add((str(kind), str(other)))
+    waiting = [one for one in found if one in pairs]
+    while waiting:
+        for other in pairs.get(waiting.pop(), ()):
+            if other not in found:
+                found[other] = "copy"
+                waiting.append(other)
+
+
+def _voices(
+    con: duckdb.DuckDBPyConnection, contacts: set[str], names: set[str], found: dict[tuple[str, str], Why]
+) -> set[tuple[str, str]]:
     """Take the calls in which the person speaks; returns how transcripts name the person."""
+    for one in links.calls_of(con, contacts):
+        found.setdefault(("calls", one), "voice")
     if not names:
         return set()
     lines = "|".join(re.escape(name) for name in sorted(names))
     calls = con.execute(
         f"""
-        select calls.id, calls.hs_call_body, near.id is not null
-        from {RAW}.calls as calls
-        left join near_documents as near on near.object_type = 'calls' and near.id = calls.id
-        where regexp_matches(calls.hs_call_body, ?)
+        select distinct calls.id, calls.body, near.id is not null
+        from places_voices as calls
+        left join near_documents as near
+            on near.source = calls.source and near.id = calls.id
+            and (near.kind = 'calls' or near.source <> '{places.CRM}')
+        where regexp_matches(calls.body, ?)
         """,
         [rf"(?i)\] *(?:{lines}) *(?:\(|:)"],
     ).fetchall()
@@ -317,33 +342,36 @@ def _voices(con: duckdb.DuckDBPyConnection, names: set[str], found: dict[tuple[s
 
 
 def near_documents(con: duckdb.DuckDBPyConnection, contacts: Iterable[str]) -> None:
-    """Fill the temp tables `near_contacts`, `near_companies` and `near_documents`.
+    """Fill the temp tables `near_contacts(id)`, `near_companies(record_id)` and `near_documents(source, kind, id)`.
 
-    Their companies, the other contacts there, and the records of engagements and deals that are linked to any of these.
+    Their companies, the other people there, and the documents and deals that are linked to any of these or, where a
+    source knows no records, in which one of those people's addresses takes part.
     """
     con.execute(
-        f"""
+        """
         create or replace temp table near_companies as
-        select distinct to_id as id from {RAW}.associations
-        where from_object_type = 'contacts' and to_object_type = 'companies'
-            and from_id in (select unnest(?::varchar[]))
+        select distinct company_id as record_id from places_companies where person in (select unnest(?::varchar[]))
         """,
         [sorted(contacts)],
     )
     con.execute(
-        f"""
+        """
         create or replace temp table near_contacts as
-        select distinct from_id as id from {RAW}.associations
-        where from_object_type = 'contacts' and to_object_type = 'companies'
-            and to_id in (select id from near_companies);
+        select distinct person as id from places_companies
+        where company_id in (select record_id from near_companies);
 
         create or replace temp table near_documents as
-        select distinct from_object_type as object_type, from_id as id from {RAW}.associations
-        where from_object_type not in ('contacts', 'companies')
-            and (
-                (to_object_type = 'companies' and to_id in (select id from near_companies))
-                or (to_object_type = 'contacts' and to_id in (select id from near_contacts))
-            )
+        select source, kind, id from places_near where company_id in (select record_id from near_companies)
+        union
+        select source, kind, id from places_links
+        where kind not in ('contacts', 'companies') and person in (select id from near_contacts)
+        union
+        select documents.source, documents.kind, documents.id
+        from places_participants as participants
+        inner join places_documents as documents using (source, id)
+        where participants.email in (
+            select email from places_people where email <> '' and id in (select id from near_contacts)
+        )
         """
     )
 
@@ -356,66 +384,75 @@ def _of_the_ledger(
     documents: Mapping[tuple[str, str], Why],
 ) -> dict[tuple[str, str], Why]:
     """Documents that left the raw tables and of which the ledger still holds what the person said."""
-    from reverse_etl.records import PLURALS
-
     authors = sorted(addresses | ({name.lower() for name in names} if names else set()))
     rows = _column(
         con,
-        f"""
+        """
         select distinct document_id from ledger.main.facts
         where lower(author) in (select unnest(?::varchar[]))
-            and split_part(document_id, ':', 3) not in (select id from {RAW}.emails)
-            and split_part(document_id, ':', 3) not in (select id from {RAW}.calls)
-            and split_part(document_id, ':', 3) not in (select id from {RAW}.notes)
+            and split_part(document_id, ':', 3) not in (select id from places_documents)
         union
         -- what the answers about the person themselves rest on
         select distinct facts.document_id
         from ledger.main.answers
         inner join ledger.main.evidence using (answer_id)
         inner join ledger.main.facts on evidence.evidence_kind = 'fact' and evidence.evidence_id = facts.fact_id
-        where answers.record_id in (select unnest(?::varchar[]))
+        where split_part(answers.record_id, ':', 2) in ('contact', 'lead')
+            and split_part(answers.record_id, ':', 3) in (select unnest(?::varchar[]))
             and lower(facts.author) in (select unnest(?::varchar[]))
         """,
-        [sorted(addresses), [f"{CRM}:contact:{one}" for one in sorted(contacts)], authors],
+        [sorted(addresses), sorted(contacts), authors],
     )
     found: dict[tuple[str, str], Why] = {}
-    for one in rows:
-        _, singular, record_id = one.split(":", 2)
-        kind = PLURALS.get(singular, singular)
-        if (kind, record_id) not in documents:
-            found[kind, record_id] = "address"
+    for record_id in rows:
+        name = places.split(record_id)
+        if name is not None and name[1:] not in documents:
+            found[name[1:]] = "address"
     return found
 
 
 def _ledger_knows(con: duckdb.DuckDBPyConnection, contacts: set[str]) -> bool:
-    ids = [f"{CRM}:contact:{one}" for one in sorted(contacts)]
+    is_theirs = (
+        "split_part(record_id, ':', 2) in ('contact', 'lead') "
+        "and split_part(record_id, ':', 3) in (select unnest(?::varchar[]))"
+    )
     return bool(
         _column(
             con,
-            """
-            select record_id from ledger.main.attempts where record_id in (select unnest($ids::varchar[]))
+            f"""
+            select record_id from ledger.main.attempts where {is_theirs}
             union all
-            select record_id from ledger.main.outcomes where record_id in (select unnest($ids::varchar[]))
+            select record_id from ledger.main.outcomes where {is_theirs}
             union all
             select record_id from ledger.main.plan_ops
-            where object_type = 'contacts' and record_id in (select unnest($bare::varchar[]))
+            where object_type in ('contacts', 'Contact', 'Lead') and record_id in (select unnest(?::varchar[]))
             limit 1
-            """.replace("$ids", "?").replace("$bare", "?"),
-            [ids, ids, sorted(contacts)],
+            """,
+            [sorted(contacts)] * 3,
         )
     )
 
 
-def _shared(con: duckdb.DuckDBPyConnection, contacts: set[str], documents: Mapping[tuple[str, str], Why]) -> int:
+def _shared(
+    con: duckdb.DuckDBPyConnection,
+    contacts: set[str],
+    addresses: Set[str],
+    documents: Mapping[tuple[str, str], Why],
+) -> int:
+    """How many documents a CRM links to other people, or other people of a CRM take part in."""
     pairs = sorted(documents)
     found = con.execute(
         f"""
-        select count(distinct (from_object_type, from_id))
-        from {RAW}.associations
-        inner join (select unnest(?::varchar[]) as kind, unnest(?::varchar[]) as id) as theirs
-            on theirs.kind = from_object_type and theirs.id = from_id
-        where to_object_type = 'contacts' and to_id not in (select unnest(?::varchar[]))
+        select count(distinct (theirs.kind, theirs.id))
+        from (select unnest(?::varchar[]) as kind, unnest(?::varchar[]) as id) as theirs
+        left join places_links
+            on places_links.id = theirs.id and (places_links.kind = theirs.kind or source <> '{places.CRM}')
+            and person not in (select unnest(?::varchar[])) and person in (select id from places_people)
+        left join places_participants as participants
+            on participants.id = theirs.id and participants.email in (select email from places_people)
+            and participants.email not in (select unnest(?::varchar[]))
+        where places_links.id is not null or participants.id is not null
         """,
-        [[kind for kind, _ in pairs], [one for _, one in pairs], sorted(contacts)],
+        [[kind for kind, _ in pairs], [one for _, one in pairs], sorted(contacts), sorted(addresses)],
     ).fetchone()
     return int(found[0]) if found else 0

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from nightdesk import ledger, logs, runs
 from nightdesk.clock import Clock
-from nightdesk.erasure import files, ledger_rows, raw_rows, rewrite, scope, tombstones
+from nightdesk.erasure import files, ledger_rows, places, raw_rows, rewrite, scope, tombstones
 from nightdesk.erasure.needles import Needles
 from nightdesk.erasure.person import Person, find
 from nightdesk.errors import NightdeskError
@@ -72,7 +72,7 @@ def look(settings: Settings, named: str) -> Report:
     """
     with _everything(settings, read_only=True) as con:
         stones = tombstones.read(con) or tombstones.Tombstones(tombstones.fresh_key())
-        person = find(con, named, _text_columns(), stones)
+        person = find(con, named, stones)
         if person.erased_before:
             return Report(person.erased_before, person, {})
         for kind, text in person.subjects():
@@ -102,7 +102,7 @@ def erase(
         stones = tombstones.read(con)
         is_first = stones is None
         stones = stones or tombstones.Tombstones(tombstones.fresh_key())
-        person = find(con, named, _text_columns(), stones)
+        person = find(con, named, stones)
         if person.erased_before:
             return Report(person.erased_before, person, {})
         needles = Needles(person.addresses, person.names)
@@ -308,7 +308,7 @@ def _measure(
     numbers |= {kind: documents.get(kind, 0) for kind in tombstones.ENGAGEMENTS}
     numbers |= {"documents_shared_with_others": person.shared}
     numbers |= ledger_rows.count(con)
-    numbers |= {"raw_rows": raw_rows.count(con)}
+    numbers |= {"raw_rows": raw_rows.count(con, built.ids)}
     numbers |= {"spool_and_recorded_lines": sum(files.count_lines(settings.data_dir, marks).values())}
     return Report(
         erasure_id,
@@ -322,7 +322,7 @@ def _measure(
 
 @contextmanager
 def _everything(settings: Settings, *, read_only: bool) -> Generator[duckdb.DuckDBPyConnection]:
-    """The ledger with the raw tables and, if there is one, the warehouse."""
+    """The ledger with the raw tables and, if there is one, the warehouse; in the raw tables, the views of `places`."""
     from sources.registry import ensure_tables
 
     if not settings.raw.exists():
@@ -331,13 +331,5 @@ def _everything(settings: Settings, *, read_only: bool) -> Generator[duckdb.Duck
     if settings.warehouse.exists():
         attach["warehouse"] = settings.warehouse
     with ledger.connect(settings.ledger, read_only=read_only, attach=attach) as con:
+        places.connect(con)
         yield con
-
-
-def _text_columns() -> dict[str, list[str]]:
-    from sources.hubspot.tables import OBJECTS
-
-    return {
-        kind.name: [column.name for column in kind.table.columns if column.kind == "text" and column.name != "id"]
-        for kind in OBJECTS
-    }

@@ -14,20 +14,19 @@ Fills temp tables of one connection (the ledger, with the raw database and the w
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nightdesk.erasure import links, places
 from nightdesk.erasure.needles import Needles
-from nightdesk.erasure.person import CRM, RAW, near_documents
-from nightdesk.erasure.tombstones import ENGAGEMENTS, Tombstones, addresses_in, document
+from nightdesk.erasure.person import names_of, near_documents
+from nightdesk.erasure.tombstones import Tombstones, addresses_in, document
 
 if TYPE_CHECKING:
     import duckdb
 
-_NOT_A_NAME = re.compile(r"^[^:]+:[^:]+:.+$")
 _FACT_ID = "f_[0-9a-f]{12}"
-_RECORD_ID = "[a-z0-9]+:(?:contact|email|call|meeting|note|task):[A-Za-z0-9]+"
+_RECORD_ID = "[a-z0-9]+:(?:contact|lead|email|call|meeting|note|task):[A-Za-z0-9]+"
 
 _LEDGER_IDS = """
 select record_id from attempts
@@ -36,7 +35,10 @@ union select record_id from outcomes
 union select document_id from facts
 union select contact_id from suppression
 union select item from policy_lists where list_name = 'suppression_lifted'
+union select left_record_id from identity_links union select right_record_id from identity_links
+union select left_record_id from identity_reviews union select right_record_id from identity_reviews
 """
+_PLANNED = ("plan_ops", "quarantine", "review_answers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,60 +46,62 @@ class Scope:
     """What the temp tables were made from.
 
     Attributes:
-        ids: (object type, CRM id) of the person's contact records and documents.
+        ids: Canonical ids of the person's records and documents.
         needles: Addresses and names to look for.
     """
 
-    ids: frozenset[tuple[str, str]]
+    ids: frozenset[str]
     needles: Needles
 
-    def of_type(self, object_type: str) -> list[str]:
-        """CRM ids of one type."""
-        return sorted(one for kind, one in self.ids if kind == object_type)
+    def people(self) -> list[str]:
+        """Bare ids of the person's records."""
+        found = (places.split(one) for one in self.ids)
+        return sorted({name[2] for name in found if name is not None and name[1] == "contacts"})
 
 
 def build(con: duckdb.DuckDBPyConnection, stones: Tombstones) -> Scope:
     """Fill the temp tables.
 
     Args:
-        con: The ledger; `raw` attached, `warehouse` attached if there is one.
+        con: The ledger; `raw` attached (and known to `places.connect`), `warehouse` attached if there is one.
         stones: The tombstones of what is being erased.
     """
-    from reverse_etl.records import PLURALS, canonical_id
-
-    candidates: set[tuple[str, str]] = set()
+    candidates = places.known(con)
     for (text,) in con.execute(_LEDGER_IDS).fetchall():
-        if _NOT_A_NAME.match(text or ""):
-            _, singular, record_id = str(text).split(":", 2)
-            candidates.add((PLURALS.get(singular, singular), record_id))
-        elif text:
-            candidates.add(("contacts", str(text)))
-    for table in ("plan_ops", "quarantine"):
-        candidates.update(con.execute(f"select distinct object_type, record_id from {table}").fetchall())
-    kinds = ("contacts", *ENGAGEMENTS)
-    for kind in kinds:
-        candidates.update((kind, str(row[0])) for row in con.execute(f"select id from {RAW}.{kind}").fetchall())
-    for column in ("merged_id", "surviving_id"):
-        merged = con.execute(f"select {column} from {RAW}.merges where object_type = 'contacts'").fetchall()
-        candidates.update(("contacts", str(row[0])) for row in merged)
-    ids = frozenset((kind, one) for kind, one in candidates if is_theirs(stones, kind, one))
+        if text:
+            candidates.add(str(text) if ":" in str(text) else f"{places.CRM}:contact:{text}")
+    for table in _PLANNED:
+        named = places.canonical_sql("crm", "object_type", "record_id")
+        candidates.update(str(row[0]) for row in con.execute(f"select distinct {named} from {table}").fetchall())
+    ids = frozenset(
+        spelling for one in candidates if places.is_theirs(stones, one) for spelling in places.spellings(one)
+    )
     scope = Scope(ids, _needles(con, stones, ids))
-    names = sorted(ids)
-    con.execute("create or replace temp table gone (record_id varchar, alias varchar, object_type varchar, id varchar)")
-    if names:
-        con.executemany(
-            "insert into gone values (?, ?, ?, ?)",
-            [[canonical_id(CRM, kind, one), _alias(stones, kind, one), kind, one] for kind, one in names],
-        )
-    near_documents(con, scope.of_type("contacts"))
-    singulars = "case object_type " + " ".join(f"when '{p}' then '{s}'" for s, p in PLURALS.items() if s != "account")
+    con.execute("create or replace temp table gone (record_id varchar, alias varchar, id varchar)")
+    rows = [[one, _alias(stones, one), one.rpartition(":")[2]] for one in sorted(ids)]
+    # An address that no record has goes by a name of its own in links between records.
+    for address in sorted(scope.needles.addresses):
+        name = links.address_record(address)
+        rows.append([name, f"erased:{stones.hash('email', address)[:16]}", name.rpartition(":")[2]])
+    if rows:
+        con.executemany("insert into gone values (?, ?, ?)", rows)
+    near_documents(con, scope.people())
     con.execute(
-        f"""
+        """
         create or replace temp table near as
-        select '{CRM}:company:' || id as record_id from near_companies
-        union select '{CRM}:contact:' || id from near_contacts
-        union select '{CRM}:' || {singulars} else object_type end || ':' || id from near_documents
-        union select record_id from gone;
+        select record_id from near_companies
+        union
+        select record_id from places_people where id in (select id from near_contacts)
+        union
+        select source || ':' || unnest(
+            case
+                when source = 'salesforce' and kind in ('tasks', 'calls', 'emails') then ['task', 'call', 'email']
+                else [rtrim(kind, 's')]
+            end
+        ) || ':' || id
+        from near_documents
+        union
+        select record_id from gone;
 
         create or replace temp table gone_facts as
         select distinct fact_id from facts where document_id in (select record_id from gone)
@@ -107,42 +111,29 @@ def build(con: duckdb.DuckDBPyConnection, stones: Tombstones) -> Scope:
     return scope
 
 
-def is_theirs(stones: Tombstones, kind: str, one: str) -> bool:
-    """Whether a record of the CRM was erased."""
-    if kind == "contacts":
-        return stones.has("contact", one)
-    return kind in ENGAGEMENTS and stones.has("document", document(kind, one))
-
-
-def _alias(stones: Tombstones, kind: str, one: str) -> str:
+def _alias(stones: Tombstones, record_id: str) -> str:
     """What takes a record's place where a row must stay, so that the numbers of past nights still add up."""
+    _, kind, one = places.split(record_id) or ("", "", record_id)
     digest = stones.hash("contact", one) if kind == "contacts" else stones.hash("document", document(kind, one))
     return f"erased:{digest[:16]}"
 
 
-def _needles(con: duckdb.DuckDBPyConnection, stones: Tombstones, ids: frozenset[tuple[str, str]]) -> Needles:
-    contacts = sorted(one for kind, one in ids if kind == "contacts")
-    emails = sorted(one for kind, one in ids if kind == "emails")
+def _needles(con: duckdb.DuckDBPyConnection, stones: Tombstones, ids: frozenset[str]) -> Needles:
     texts = con.execute(
-        f"""
-        select email from {RAW}.contacts where email <> ''
+        """
+        select email from places_people where email <> ''
         union all
-        select concat_ws(' ', hs_email_from_email, hs_email_to_email, hs_email_cc_email, hs_email_headers)
-        from {RAW}.emails where id in (select unnest(?::varchar[]))
+        select text from places_documents where record_id in (select unnest(?::varchar[])) and contains(text, '@')
         union all
         select author from facts where contains(author, '@')
         """,
-        [emails],
+        [sorted(ids)],
     ).fetchall()
     found = {one for (text,) in texts for one in addresses_in(text or "")}
-    names = con.execute(
-        f"""
-        select distinct trim(firstname) || ' ' || trim(lastname) from {RAW}.contacts
-        where id in (select unnest(?::varchar[])) and trim(firstname) <> '' and trim(lastname) <> ''
-        """,
-        [contacts],
-    ).fetchall()
-    return Needles(frozenset(one for one in found if stones.has("email", one)), frozenset(str(row[0]) for row in names))
+    addresses = frozenset(one for one in found if stones.has("email", one))
+    found_ids = (places.split(one) for one in ids)
+    people = {name[2] for name in found_ids if name is not None and name[1] == "contacts"}
+    return Needles(addresses, frozenset(names_of(con, people, addresses)))
 
 
 def mentions(needles: Needles, text: str, record_id: str | None) -> str:
