@@ -48,7 +48,7 @@ def of(con: duckdb.DuckDBPyConnection, contacts: Set[str], addresses: Set[str]) 
     # What somebody decided since the last build holds now.
     for one, other, is_confirmed in con.execute(_DECIDED).fetchall():
         pairs[str(one), str(other)] = bool(is_confirmed), False
-    named = {address_record(one) for one in addresses}
+    named = {_address_record(one) for one in addresses}
     linked = Linked()
     for (one, other), (is_confirmed, is_suggested) in pairs.items():
         here = [name in named or _bare(name) in contacts for name in (one, other)]
@@ -80,13 +80,9 @@ def calls_of(con: duckdb.DuckDBPyConnection, contacts: Iterable[str]) -> list[st
     return [str(row[0]) for row in rows]
 
 
-def address_record(address: str) -> str:
+def _address_record(address: str) -> str:
     """The canonical id that an address has in links while no record has it (model `int_identity_addresses`)."""
-    return f"address:contact:{_digest(address)}"
-
-
-def _digest(address: str) -> str:
-    return hashlib.md5(address.encode(), usedforsecurity=False).hexdigest()[:20]
+    return f"address:contact:{hashlib.md5(address.encode(), usedforsecurity=False).hexdigest()[:20]}"
 
 
 def _bare(record_id: str) -> str | None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightdesk.erasure import links, places
+from nightdesk.erasure import places
 from nightdesk.erasure.needles import Needles
 from nightdesk.erasure.person import names_of, near_documents
 from nightdesk.erasure.tombstones import Tombstones, addresses_in, document
@@ -79,10 +79,6 @@ def build(con: duckdb.DuckDBPyConnection, stones: Tombstones) -> Scope:
     scope = Scope(ids, _needles(con, stones, ids))
     con.execute("create or replace temp table gone (record_id varchar, alias varchar, id varchar)")
     rows = [[one, _alias(stones, one), one.rpartition(":")[2]] for one in sorted(ids)]
-    # An address that no record has goes by a name of its own in links between records.
-    for address in sorted(scope.needles.addresses):
-        name = links.address_record(address)
-        rows.append([name, f"erased:{stones.hash('email', address)[:16]}", name.rpartition(":")[2]])
     if rows:
         con.executemany("insert into gone values (?, ?, ?)", rows)
     near_documents(con, scope.people())

@@ -24,6 +24,7 @@ EVENTS: Final = table(
     ("json", "attendees"),
     addresses=("organizer_email", "attendees"),
     texts=("title", "description", "location", "organizer_name"),
+    document="meetings",
 )
 # One row per event as its files state it: what a later load compares with, so that only what moved is read closely.
 SERIES: Final = table(

@@ -1,29 +1,56 @@
-"""Whether a row belongs to somebody who was erased: by an address anywhere in it, or by a voice in a transcript."""
+"""Whether a row belongs to somebody who was erased.
+
+By its key, where the row is a document that was erased before; by an address anywhere in it; by a voice in a
+transcript; or as a mail that quotes older text in a conversation an erased person wrote in.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from nightdesk.erasure.tombstones import Tombstones, addresses_in, speaker, speakers_in
+from nightdesk.erasure.tombstones import Tombstones, addresses_in, document, holds_older_text, speaker, speakers_in
 from sources.kit.tables import Table
 
 
+def is_checked(table: Table) -> bool:
+    """Whether rows of a table can belong to somebody at all."""
+    return bool(table.addresses or table.texts or table.document)
+
+
 def is_erased(stones: Tombstones, table: Table, row: Mapping[str, Any]) -> bool:
-    """Whether a row carries an erased person's address or voice.
+    """Whether a row belongs to an erased person. A document that does is known by its key from then on.
 
     Args:
-        stones: Who was erased.
-        table: Says which columns hold addresses and texts.
+        stones: Who was erased; learns.
+        table: Says which columns hold addresses and texts, and what its key names.
         row: Values by column name.
     """
-    for name in (*table.addresses, *table.texts):
-        value = row.get(name)
-        if value and any(stones.has("email", one) for one in addresses_in(str(value))):
-            return True
-    return any(
-        stones.has("speaker", speaker(name, company))
-        for column in table.texts
-        if (text := row.get(column))
-        for name, company in speakers_in(str(text))
-    )
+    name = document(table.document, str(row[table.key[0]])) if table.document else ""
+    if name and stones.has("document", name):
+        return True
+    erasure = _by_text(stones, table, row)
+    if erasure is not None and name:
+        stones.learn("document", name, erasure)
+    return erasure is not None
+
+
+def quotes(stones: Tombstones, *texts: str) -> bool:
+    """Whether an erased person's address stands in one of these texts."""
+    return any(stones.has("email", one) for text in texts for one in addresses_in(text))
+
+
+def _by_text(stones: Tombstones, table: Table, row: Mapping[str, Any]) -> str | None:
+    for column in (*table.addresses, *table.texts):
+        for address in addresses_in(str(row.get(column) or "")):
+            if erasure := stones.erasure_of("email", address):
+                return erasure
+    for column in table.texts:
+        for name, company in speakers_in(str(row.get(column) or "")):
+            if erasure := stones.erasure_of("speaker", speaker(name, company)):
+                return erasure
+    if table.thread is not None:
+        thread, body = (str(row.get(column) or "") for column in table.thread)
+        erasure = stones.erasure_of("thread", thread) if thread else None
+        return erasure if erasure and holds_older_text(body) else None
+    return None

@@ -89,7 +89,7 @@ class Run:
     def add_arrow(self, table: str, page: Any) -> int:
         """Adds an Arrow table with (some of) the table's columns, text or typed. Returns how many rows were kept."""
         one = self._tables[table]
-        if self._stones is None or not (one.addresses or one.texts):
+        if not self._is_checked(one):
             return self._spool.add_arrow(table, page)
         kept = [number for number, row in enumerate(page.to_pylist()) if not self._is_erased(one, row)]
         if len(kept) < page.num_rows:
@@ -125,7 +125,11 @@ class Run:
             what: What is wrong.
             todo: What to do about it.
         """
+        from sources.kit.erased import quotes
+
         place = f"line {position}" if isinstance(position, int) else position or ""
+        if self._stones is not None and quotes(self._stones, file, place, what, todo):
+            return  # it would go into the logs and the table of problems, and name somebody who was erased
         with self._lock:
             self._problems.append(Problem(file=file, position=place, what=what, todo=todo))
 
@@ -216,7 +220,7 @@ class Run:
     # -- who was erased ------------------------------------------------------------------------------------------------
 
     def _allowed(self, table: Table, rows: Iterable[Sequence[str | None]]) -> Iterator[Sequence[str | None]]:
-        if self._stones is None or not (table.addresses or table.texts):
+        if not self._is_checked(table):
             yield from rows
             return
         for row in rows:
@@ -224,6 +228,11 @@ class Run:
                 self._count_erased(table.name, 1)
             else:
                 yield row
+
+    def _is_checked(self, table: Table) -> bool:
+        from sources.kit.erased import is_checked
+
+        return self._stones is not None and is_checked(table)
 
     def _is_erased(self, table: Table, row: Mapping[str, Any]) -> bool:
         from sources.kit.erased import is_erased

@@ -60,6 +60,9 @@ class Table:
         addresses: Columns in which email addresses stand (one or many, any separator): a row that carries an address of
             an erased person is left out of a load and deleted when somebody is erased.
         texts: Columns with free text, searched for addresses and voices in the same way.
+        document: What each row is (emails, calls, meetings) where its key names something that is erased as a whole:
+            once a row was kept out or deleted, it stays out by its key, whatever it says later.
+        thread: The column that names a conversation, and the column of text in which older mails of it may be quoted.
     """
 
     dataset: str
@@ -68,11 +71,15 @@ class Table:
     columns: tuple[Column, ...]
     addresses: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    document: str = ""
+    thread: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
-        unknown = {*self.key, *self.addresses, *self.texts} - set(self.names)
+        unknown = {*self.key, *self.addresses, *self.texts, *(self.thread or ())} - set(self.names)
         if unknown:
             raise ValueError(f"{self.dataset}.{self.name} has no column {', '.join(sorted(unknown))}")
+        if self.document and len(self.key) != 1:
+            raise ValueError(f"{self.dataset}.{self.name} is of documents, so its key must be one column")
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -122,6 +129,8 @@ def table(
     *groups: tuple[Kind, str],
     addresses: Iterable[str] = (),
     texts: Iterable[str] = (),
+    document: str = "",
+    thread: tuple[str, str] | None = None,
 ) -> Table:
     """A table from groups of columns: `table("calendar", "events", "id", ("text", "id title"), ("date", "on"))`.
 
@@ -132,9 +141,11 @@ def table(
         groups: (kind, names separated by blanks), in table order.
         addresses: See `Table`.
         texts: See `Table`.
+        document: See `Table`.
+        thread: See `Table`.
     """
     all_columns = tuple(one for kind, names in groups for one in columns(kind, names))
-    return Table(dataset, name, tuple(key.split()), all_columns, tuple(addresses), tuple(texts))
+    return Table(dataset, name, tuple(key.split()), all_columns, tuple(addresses), tuple(texts), document, thread)
 
 
 def files_table(dataset: str) -> Table:

@@ -24,7 +24,9 @@ MESSAGES: Final = table(
     ("bigint", "size_bytes"),
     ("timestamp", "occurred_at received_at"),
     addresses=("from_email", "sender_email", "reply_to_email", "to_email", "cc_email", "bcc_email", "bounced_address"),
-    texts=("body", "subject", "from_name", "headers_json", "calendar_json", "attachments_json"),
+    texts=("body", "subject", "from_name", "headers_json", "calendar_json", "attachments_json", "bounce_reason"),
+    document="emails",
+    thread=("thread_id", "body"),
 )
 # Where copies of a message lie. `position` is `<uidvalidity>:<uid>`, a byte offset, or a file's name.
 LOCATIONS: Final = table(

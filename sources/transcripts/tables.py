@@ -25,6 +25,7 @@ CALLS: Final = table(
     ("timestamp", "updated_at"),
     addresses=("owner_email", "speakers"),
     texts=("title", "body"),
+    document="calls",
 )
 
 TABLES: Final[dict[str, Table]] = by_name(CALLS, files_table(DATASET), problems_table(DATASET))
