@@ -47,7 +47,7 @@
     end
 {%- endmacro %}
 
-{#- The host of a web address, lower case, without `www.`: `https://www.Acme.example/en` is `acme.example`. -#}
+{#- The host of a web address, lower case, without `www.`: `www.Acme.example/en` is `acme.example`. -#}
 {% macro domain_of_url(expression) -%}
     nullif(
         regexp_extract(
