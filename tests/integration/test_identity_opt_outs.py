@@ -150,7 +150,7 @@ def test_a_no_on_any_record_holds_for_the_person_until_somebody_says_they_are_tw
     assert (weak.status, weak.is_likely) == ("suggested", False)
     # The link is named beside the words, so that somebody can look at it.
     said = evidence(nights, "hubspot:contact:5")
-    assert said.startswith("hs_email_optout = true (same person by link ") and "suggested at" in said
+    assert said.startswith("HasOptedOutOfEmail = true (same person by link ") and "suggested at" in said
     assert likely.link_id in said
     assert evidence(nights, "hubspot:contact:7").startswith('"Stop writing to me." (same person by link lnk_')
 

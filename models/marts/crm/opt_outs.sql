@@ -35,6 +35,8 @@ staged_contacts as (
 
     select
         coalesce(aliases.stands_for_record_id, contacts.contact_id) as contact_id,
+        -- Where the no stands, so that whoever doubts it finds it.
+        contacts.contact_id as said_on,
         contacts.email,
         contacts.is_email_opted_out,
         contacts.lead_status,
@@ -73,8 +75,12 @@ from_contacts as (
         staged_contacts.contact_id,
         staged_contacts.email,
         'contact_property' as source,
-        'hs_email_optout = true' as evidence,
-        staged_contacts.contact_id as evidence_id,
+        case split_part(staged_contacts.said_on, ':', 1)
+            when 'hubspot' then 'hs_email_optout = true'
+            when 'salesforce' then 'HasOptedOutOfEmail = true'
+            else 'opted out'
+        end as evidence,
+        staged_contacts.said_on as evidence_id,
         staged_contacts.updated_at as opted_out_at
     from staged_contacts
     cross join always
@@ -97,8 +103,13 @@ from_lead_status as (
         staged_contacts.contact_id,
         staged_contacts.email,
         'lead_status' as source,
-        'hs_lead_status = ' || staged_contacts.lead_status as evidence,
-        staged_contacts.contact_id as evidence_id,
+        if(
+            split_part(staged_contacts.said_on, ':', 1) = 'hubspot',
+            'hs_lead_status = ',
+            'lead status = '
+        )
+        || staged_contacts.lead_status as evidence,
+        staged_contacts.said_on as evidence_id,
         staged_contacts.updated_at as opted_out_at
     from staged_contacts
     inner join sources
