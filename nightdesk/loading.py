@@ -11,6 +11,7 @@ from nightdesk import crms, ledger, logs
 from nightdesk.clock import system_clock
 from nightdesk.erasure import tombstones
 from nightdesk.errors import NightdeskError
+from nightdesk.notices import Notice
 
 if TYPE_CHECKING:
     from nightdesk.erasure.tombstones import Tombstones
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, str], None]
 _TOTAL = "total_"
+_PROBLEMS_SHOWN = 10  # of each source; every one is in the log and in the source's table `problems`
 
 
 @dataclass(slots=True)
@@ -66,13 +68,14 @@ def load(project: Project, progress: Progress) -> Loaded:
     done = Loaded()
     erased = tombstones.read_file(settings.ledger)
     for name, load_one in _loads(project, progress, erased).items():
+        progress("load", f"reading {name}")
         try:
             report = load_one()
         except NightdeskError as error:
             if name not in project.sources.go_on_without:
                 raise
             done.failed[name] = str(error)
-            progress("load", f"{name} could not be read, the night goes on without: {error.what}")
+            progress("load", Notice(f"{name} could not be read, and what it had before counts: {error}. {error.todo}"))
             logs.log("source failed", source=name, error=str(error))
             continue
         done.moved |= {f"{name}.{table}": rows for table, rows in report.rows_moved.items()}
@@ -80,10 +83,13 @@ def load(project: Project, progress: Progress) -> Loaded:
         done.erased += sum(report.erased.values())
         done.problems += report.problems
         for change in report.schema_changes:
-            progress("load", change)
-        for problem in report.problems:
-            progress("load", str(problem))
+            progress("load", Notice(change))
+        for number, problem in enumerate(report.problems):
+            if number < _PROBLEMS_SHOWN:
+                progress("load", Notice(f"not read: {problem}"))
             logs.log("unreadable", source=name, **problem.model_dump())
+        if (more := len(report.problems) - _PROBLEMS_SHOWN) > 0:
+            progress("load", Notice(f"and {more:,} more that could not be read: table {name}.problems of raw.duckdb"))
     progress("check", "expectations on what was loaded")
     border = expectations.check(
         settings.raw,
@@ -93,7 +99,7 @@ def load(project: Project, progress: Progress) -> Loaded:
         ledger=settings.ledger,
     )
     for warning in border.warnings:
-        progress("check", warning.sentence)
+        progress("check", Notice(f"warning: {warning.sentence}"))
         logs.log("border warning", border="raw", dataset=warning.dataset, suite=warning.suite, what=warning.sentence)
     return done
 

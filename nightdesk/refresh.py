@@ -13,6 +13,7 @@ from nightdesk.clock import Clock
 from nightdesk.dbt import Dbt
 from nightdesk.erasure import run as erasure
 from nightdesk.errors import NightdeskError
+from nightdesk.notices import Notice
 
 if TYPE_CHECKING:
     from enrich.agents.protocol import Agent
@@ -95,7 +96,7 @@ def refresh(
         run.event("run", "finished", {"failed_records": night.failed})
         logs.log("refresh finished", run_id=run.run_id, failed_records=night.failed, seconds=night.seconds)
         if problem := lineage_send.after_run(settings, run.run_id, manifest_path=_manifest_path(project)):
-            progress("lineage", problem)
+            progress("lineage", Notice(problem))
     return night
 
 
@@ -114,7 +115,7 @@ def _identity(
         report = step.run(project, clock=clock, run_id=run.run_id, progress=progress)
         numbers |= report.numbers()
     if report.suggested:
-        progress("identity", f"{report.suggested:,} links to look at: nightdesk identity list")
+        progress("identity", Notice(f"{report.suggested:,} links to look at: nightdesk identity list"))
     if report.appended:
         fresh.ledger_grew(step.LEDGER_TABLES)
 
@@ -147,7 +148,6 @@ def _night(
     if load_crm:
         began = clock().timestamp()
         with run.step("load") as numbers:
-            progress("load", f"reading {' and '.join(project.sources.crms)}")
             loaded = loading.load(project, progress)
             numbers |= loaded.numbers()
             night.loaded = loaded
@@ -221,7 +221,7 @@ def _night(
                 numbers |= {"selected": report.selected, "asked": report.asked, **report.counts}
             night.drains.append(report)
             for warning in report.warnings:
-                progress("enrich", f"{operation}: {warning}")
+                progress("enrich", Notice(f"{operation}: {warning}"))
                 logs.log("warning", run_id=run.run_id, operation=operation, warning=warning)
             logs.log(
                 "operation drained", run_id=run.run_id, operation=operation, selected=report.selected, **report.counts
@@ -239,7 +239,7 @@ def _night(
         progress("build", f"publishing: {len(names)} nodes")
         numbers |= dbt.build(names, progress=lambda node: progress("build", node)).statuses
     for said in steps.unknown_lifecycle_words(project):
-        progress("build", said)
+        progress("build", Notice(said))
         logs.log("warning", run_id=run.run_id, warning=said)
     settled.remember(project)
     timed("build", began)
@@ -253,7 +253,7 @@ def _night(
             made = steps.make_plan(project, run.run_id, clock, crm)
             night.plans.append(made)
             for said in made.border:
-                progress("plan", said)
+                progress("plan", Notice(said))
             numbers |= {"operations": made.operation_count}
     autonomy_review.review_if_due(settings.ledger, project.policy, clock)
     timed("plan", began)

@@ -53,18 +53,38 @@ def prepared(*, may_be_unfinished: bool = False) -> Project:
 
 @contextmanager
 def progress_line(out: Console) -> Generator[Progress]:
-    """A live line on a terminal; elsewhere one plain line a step and at most one every five seconds."""
+    """A live line on a terminal; elsewhere one plain line a step and at most one every five seconds.
+
+    A `Notice` is shown whatever the time, and stays above the live line.
+    """
+    from rich.markup import escape
+    from rich.text import Text
+
+    from nightdesk.notices import Notice
+
+    def note(step: str, text: str) -> None:
+        out.print(Text(f"{step}: {text}", style="yellow"), soft_wrap=True)
+
     if out.is_terminal:
         with out.status("starting") as status:
-            yield lambda step, text: status.update(f"[bold]{step}[/bold]  {text}")
+
+            def live(step: str, text: str) -> None:
+                if isinstance(text, Notice):
+                    note(step, text)
+                else:
+                    status.update(f"[bold]{step}[/bold]  {escape(text)}")
+
+            yield live
         return
     state = {"step": "", "at": 0.0}
 
     def plain(step: str, text: str) -> None:
         now = time.monotonic()
-        if step != state["step"] or now - float(state["at"]) >= 5:
+        if isinstance(text, Notice):
+            note(step, text)
+        elif step != state["step"] or now - float(state["at"]) >= 5:
             state["step"], state["at"] = step, now
-            out.print(f"{step}: {text}")
+            out.print(Text(f"{step}: {text}"))
 
     yield plain
 

@@ -37,8 +37,6 @@ def init() -> None:
 
 def load() -> None:
     """Load what is new in every source of sources.yml, and check it at the border."""
-    from rich.markup import escape
-
     from nightdesk import lock
     from nightdesk.cli.common import console, prepared, progress_line
     from nightdesk.clock import system_clock
@@ -49,10 +47,12 @@ def load() -> None:
         loaded = load_sources(project, progress)
     moved = {name: count for name, count in loaded.moved.items() if count and not name.endswith(".load_watermarks")}
     out.print("Loaded: " + (", ".join(f"{count:,} {name}" for name, count in moved.items()) or "nothing new"))
-    for problem in loaded.problems:
-        out.print(f"[yellow]not read[/yellow]  {escape(str(problem))}")
-    for name, error in loaded.failed.items():
-        out.print(f"[red]failed[/red]  {name}: {escape(error)}")
+    if loaded.erased:
+        out.print(f"Kept out: {loaded.erased:,} records of people who were erased")
+    if loaded.problems:
+        out.print(f"Not readable: {len(loaded.problems):,}, the rest is loaded (tables `problems` of raw.duckdb)")
+    if loaded.failed:
+        out.print(f"Failed: {', '.join(loaded.failed)}; what was loaded before counts")
     raise typer.Exit(6 if loaded.failed else 0)
 
 
