@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nightdesk.prepare import Project
+
+
+_NAME = 40  # characters of an account's name: somebody else wrote it, of any length
 
 
 def outcomes_table(ledger_path: Path, run_id: str) -> Table:
@@ -70,6 +73,8 @@ def _outcomes(found: Morning) -> Table:
 
 
 def _clip(text: str, width: int) -> str:
+    """On one line and no wider than this, whatever people wrote into their CRM."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
@@ -84,7 +89,7 @@ def _sources(found: Morning) -> list[RenderableType]:
     lines = [f"{name} could not be read; the night went on with what it had before" for name in found.sources_failed]
     if found.unreadable:
         lines.append(
-            f"{found.unreadable:,} not readable; the rest was loaded (raw tables `problems`, `nightdesk load`)"
+            f"{found.unreadable:,} not readable; the rest was loaded (tables `problems` of raw.duckdb name each)"
         )
     return _section("Sources", lines) if lines else []
 
@@ -92,13 +97,16 @@ def _sources(found: Morning) -> list[RenderableType]:
 def _today(found: Morning) -> list[RenderableType]:
     lines = [f"{found.brief_count} for today's meetings" if found.brief_count else "no meeting today has a brief"]
     for brief in found.briefs:
-        lines.append(_clip(f"{brief.starts_at:%H:%M} {brief.account} · {brief.owner} · {brief.lead_with}", 106))
+        zone = "" if brief.time_zone == "UTC" else f" {brief.time_zone}"
+        told = f"{brief.starts_at:%H:%M}{zone} {_clip(brief.account, _NAME)} · {brief.owner} · {brief.lead_with}"
+        lines.append(_clip(told, 106))
     parts = _section("Briefs", lines)
     lines = [f"{found.trigger_count} win-back trigger{'' if found.trigger_count == 1 else 's'} fired"]
     for trigger in found.triggers:
         opened = f", open since {trigger.budget_opened_on}" if trigger.budget_opened_on else ""
         told = f"({trigger.document_type} of {trigger.said_on}{opened})"
-        lines.append(f"{trigger.account}: “{_clip(trigger.quote, 106 - len(trigger.account) - len(told))}” {told}")
+        account = _clip(trigger.account, _NAME)
+        lines.append(f"{account}: “{_clip(trigger.quote, 106 - len(account) - len(told))}” {told}")
     return parts + _section("Triggers", lines)
 
 
@@ -108,18 +116,26 @@ def _waiting(found: Morning) -> list[RenderableType]:
     asked, auto = found.waiting.get("require_approval", 0), found.waiting.get("auto", 0)
     denied = sum(found.denied.values())
     elsewhere = [
-        f"{crm}: {sum(waiting.values()):,}, " + ", ".join(f"{n:,} {d.replace('_', ' ')}" for d, n in waiting.items())
+        f"{crm}: " + (_decided(waiting) if sum(waiting.values()) else "none, it says what we would say")
         for crm, waiting in found.other_crms.items()
-        if waiting
     ]
+    which = f"{found.main_crm}: " if elsewhere else ""
     if not asked + auto + denied:
-        return _section("Changes", ["none: the CRM says what we would say", *elsewhere])
-    lines = [f"{asked + auto:,} on {found.records_waiting:,} records: {asked:,} wait for approval, {auto:,} need none"]
+        return _section("Changes", [f"{which}none, the CRM says what we would say", *elsewhere])
+    waits = f"{asked:,} wait for approval, {auto:,} need none"
+    lines = [f"{which}{asked + auto:,} on {found.records_waiting:,} records: {waits}"]
     if denied:
         lines.append(f"{denied:,} denied: " + ", ".join(f"{count:,} {rule}" for rule, count in found.denied.items()))
     for guard in found.guards_tripped:
         lines.append(f"stopped by the guard {guard}: look before you approve")
     return _section("Changes", lines + elsewhere)
+
+
+def _decided(waiting: Mapping[str, int]) -> str:
+    asked, auto, denied = (waiting.get(name, 0) for name in ("require_approval", "auto", "denied"))
+    return f"{asked + auto:,}: {asked:,} wait for approval, {auto:,} need none" + (
+        f"; {denied:,} denied" if denied else ""
+    )
 
 
 def _refused(found: Morning) -> list[RenderableType]:
@@ -140,10 +156,12 @@ def _cost(found: Morning) -> RenderableType:
 def _where_next(project: Project, found: Morning) -> list[RenderableType]:
     lines: list[str] = []
     url = project.settings.hubspot_url
-    if url.startswith("http://127.0.0.1"):
-        page = f"/records/meetings/{found.briefs[0].record_id}" if found.briefs else "/"
+    if url.startswith("http://127.0.0.1") and "hubspot" in project.sources.crms:
+        known = [one.meeting_id.split(":")[2] for one in found.briefs if one.meeting_id.startswith("hubspot:meeting:")]
+        page = f"/records/meetings/{known[0]}" if known else "/"
         lines.append(f"nightdesk sandbox serve     the CRM as a seller sees it: {url}{page}")
-    lines.append("nightdesk review            what would change, with reasons and evidence")
-    lines.append("nightdesk approve, apply    then `nightdesk rollback` undoes it")
+    each = f"; also with --crm {', --crm '.join(found.other_crms)}" if found.other_crms else ""
+    lines.append(f"nightdesk review            what would change, with reasons and evidence{each}")
+    lines.append(f"nightdesk approve, apply    then `nightdesk rollback` undoes it{each}")
     lines.append("dbt docs generate --static  lineage and every column: target/static_index.html")
     return _section("Next", lines)

@@ -25,11 +25,13 @@ _TRIGGERS_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """A meeting of today: when, with whom, whose, and what to lead with."""
+    """A meeting of today: when on the seller's clock, with whom, whose, and what to lead with."""
 
     starts_at: datetime
+    time_zone: str
     account: str
     owner: str
+    meeting_id: str
     record_id: str
     lead_with: str
 
@@ -54,7 +56,8 @@ class Morning:
         asked: Model calls (or rules-agent answers) of this run.
         waiting: Decision to number of field changes in the newest plan.
         denied: Deciding rule to number of field changes it denied.
-        other_crms: CRM beside HubSpot to decision to number of field changes in its newest plan.
+        main_crm: The first CRM that records come from; the plan and its numbers are of it.
+        other_crms: Every other CRM to decision to number of field changes in its newest plan.
         dropped: Reason to number of things an agent said this night that nobody will see.
     """
 
@@ -77,6 +80,7 @@ class Morning:
     records_waiting: int
     denied: dict[str, int]
     guards_tripped: list[str]
+    main_crm: str
     other_crms: dict[str, dict[str, int]]
     dropped: dict[str, int]
     unreadable: int
@@ -247,6 +251,7 @@ def read_from(
         records_waiting=records_waiting,
         denied=denied,
         guards_tripped=tripped,
+        main_crm=main_crm,
         other_crms=other_crms,
         dropped=dropped,
         unreadable=sum(count for name, count in loaded if name == "unreadable"),
@@ -267,8 +272,10 @@ def _briefs(connection: duckdb.DuckDBPyConnection, as_of: date) -> tuple[list[Br
             """
             select
                 timezone(meeting_briefs.seller_time_zone, meeting_briefs.started_at),
+                meeting_briefs.seller_time_zone,
                 coalesce(accounts.account_name, meeting_briefs.title),
                 coalesce(owners.full_name, 'nobody'),
+                meeting_briefs.meeting_id,
                 split_part(meeting_briefs.meeting_id, ':', 3),
                 coalesce(
                     nullif(regexp_extract(meeting_briefs.brief, '## Lead with\n- ([^\n]+)', 1), ''),
