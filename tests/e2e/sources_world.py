@@ -12,7 +12,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.message import EmailMessage
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -219,8 +221,8 @@ def _people(world: SourcesWorld) -> dict[str, Any]:
         }
 
     others = [address for address in willing if address not in (writers[0], met["with"])]
-    logged = next(one for one in incoming if one["hs_email_from_email"].lower() not in stop)
-    call = next(one for one in world.objects("calls").items() if one[1].get("hs_timestamp"))
+    logged = next(one for one in incoming if one["hs_email_from_email"].lower() in willing)
+    call = next(one for one in world.objects("calls").items() if not one[1].get("hs_call_body"))
     return {
         "seller_email": logged["hs_email_to_email"],
         "writer": person(writers[0]),
@@ -232,6 +234,7 @@ def _people(world: SourcesWorld) -> dict[str, Any]:
             "from": logged["hs_email_from_email"],
             "subject": logged["hs_email_subject"],
             "text": logged["hs_email_text"],
+            "at": logged["hs_timestamp"],
             "id": f"hubspot:email:{logged['hs_object_id']}",
         },
         "call": {"id": f"hubspot:call:{call[0]}", "title": call[1].get("hs_call_title"), "at": call[1]["hs_timestamp"]},
@@ -260,11 +263,13 @@ def _meeting(world: SourcesWorld, willing: set[str]) -> dict[str, str]:
     raise AssertionError("nobody meets anybody today in this company")
 
 
-def _mail(sender: str, to: str, subject: str, text: str, message_id: str, **headers: str) -> EmailMessage:
-    message = EmailMessage()
+def _mail(
+    sender: str, to: str, subject: str, text: str, message_id: str, at: str = "2026-11-16T10:00:00Z", **headers: str
+) -> EmailMessage:
+    message, stamp = EmailMessage(), format_datetime(datetime.fromisoformat(at))
     message["From"], message["To"], message["Subject"] = sender, to, subject
-    message["Message-ID"], message["Date"] = f"<{message_id}>", "Mon, 16 Nov 2026 10:00:00 +0000"
-    message["Received"] = f"from outside.example by mx.ours.example id {message_id}; Mon, 16 Nov 2026 10:00:01 +0000"
+    message["Message-ID"], message["Date"] = f"<{message_id}>", stamp
+    message["Received"] = f"from outside.example by mx.ours.example id {message_id}; {stamp}"
     for name, value in headers.items():
         message[name] = value
     message.set_content(text)
@@ -275,7 +280,7 @@ def _mbox(told: dict[str, Any]) -> bytes:
     seller, logged, writer, private = (told[name] for name in ("seller_email", "logged", "writer", "no_by_mail"))
     home = private["name"].lower().replace(" ", ".") + "@gmx.example"
     mails = [
-        _mail(logged["from"], seller, logged["subject"], logged["text"], logged["message_id"]),
+        _mail(logged["from"], seller, logged["subject"], logged["text"], logged["message_id"], logged["at"]),
         _mail(
             f"{writer['name']} <{writer['email']}>",
             seller,
