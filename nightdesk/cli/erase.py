@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nightdesk.prepare import Project
 
 _WORDS = {
-    "contact_records": "contact records (merged ones included)",
+    "contact_records": "contact and lead records (merged and converted ones included)",
     "addresses": "email addresses",
     "emails": "emails",
     "calls": "calls",
@@ -43,7 +43,9 @@ def register(app: typer.Typer) -> None:
 
 
 def erase(
-    person: Annotated[str | None, typer.Argument(help="An email address, or a record id: 123, contact:123.")] = None,
+    person: Annotated[
+        str | None, typer.Argument(help="An email address, or a record id: 123, contact:123, salesforce:lead:00Q1.")
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why, without naming the person; kept with the proof.")] = "request",
     apply: Annotated[bool, typer.Option("--apply", help="Really erase; without it only numbers are shown.")] = False,
     no_build: Annotated[
@@ -105,6 +107,10 @@ def _show(out: Console, report: Report, *, is_dry: bool) -> None:
             out.print(f"  and {len(report.in_crm) - 20:,} more records")
     for path in report.strangers:
         out.print(f"Not ours, and it shows them: {path}; delete it by hand")
+    for name in report.named_files:
+        out.print(f"The name of a file or folder you have read shows them: {name}; rename it")
+    for record in report.person.suggested:
+        out.print(f"Look at {record}: it may be the same person (nightdesk identity list); it is not erased with them")
     if not is_dry:
         out.print("Outside of Nightdesk's reach: the CRM itself, backups, the model provider (docs/erasure.md)")
 

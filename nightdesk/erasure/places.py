@@ -27,6 +27,7 @@ from nightdesk.erasure.tombstones import ENGAGEMENTS, Tombstones, document
 if TYPE_CHECKING:
     import duckdb
 
+    from nightdesk.erasure.needles import Needles
     from sources.kit.tables import Table
 
 CRM: Final = "hubspot"  # whose record an id without a prefix is
@@ -109,9 +110,17 @@ QUOTES: Final = (
 REFERENCES: Final = (
     ("salesforce", "opportunities", "contact_id"),
     ("salesforce", "contacts", "reports_to_id"),
-    ("salesforce", "leads", "converted_contact_id"),
 )
 """(dataset, table, column): ids of the person on records of others, which stay without them."""
+
+NAMES: Final = (
+    ("mailbox", "files", "file"),
+    ("mailbox", "folders", "folder"),
+    ("transcripts", "files", "file"),
+    ("calendar", "files", "file"),
+    ("calendar", "calendars", "name"),
+)
+"""(dataset, table, column): names people gave their files and folders. They stay as long as the files do."""
 
 WRITTEN: Final = ("hubspot", "salesforce")
 """Datasets of CRMs that we write to: their `namespaced_values` are ours."""
@@ -351,6 +360,20 @@ def is_gone(stones: Tombstones, source: str, kind: str, one: str) -> bool:
             stones.has("document", document(each, one)) for each in ENGAGEMENTS
         )
     return kind in ENGAGEMENTS and stones.has("document", document(kind, one))
+
+
+def named_files(con: duckdb.DuckDBPyConnection, needles: Needles) -> list[str]:
+    """Files and folders of ours to read whose own names show the person. Needs `raw` attached."""
+    found: set[str] = set()
+    for dataset, table, column in NAMES:
+        rows = con.execute(
+            f'select distinct "{column}" from raw.{dataset}."{table}" where "{column}" <> \'\''
+        ).fetchall()
+        found.update(str(row[0]) for row in rows)
+    # `dana@acme.example.mbox`: here an address may go on.
+    return sorted(
+        one for one in found if needles.has_name(one) or any(address in one.lower() for address in needles.addresses)
+    )
 
 
 def known(con: duckdb.DuckDBPyConnection) -> set[str]:

@@ -49,6 +49,7 @@ class Report:
         in_crm: (object type, record id, properties) that hold values of ours in the CRM.
         values: Texts of ours on other records that quote or name the person.
         strangers: Files in the data directory that are not ours and show the person.
+        named_files: Files and folders we read from, outside of the data directory, whose names show the person.
     """
 
     erasure_id: str
@@ -57,6 +58,7 @@ class Report:
     in_crm: list[tuple[str, str, list[str]]] = field(default_factory=list[tuple[str, str, list[str]]])
     values: list[str] = field(default_factory=list[str])
     strangers: list[Path] = field(default_factory=list[Path])
+    named_files: list[str] = field(default_factory=list[str])
 
     @property
     def is_empty(self) -> bool:
@@ -317,6 +319,7 @@ def _measure(
         ledger_rows.written_values(con),
         ledger_rows.shown_values(con, built),
         files.strangers(settings.data_dir, marks),
+        places.named_files(con, built.needles),
     )
 
 

@@ -35,6 +35,8 @@ _LINKS: Final[Mapping[str, tuple[str, ...]]] = {
     "EmailMessageRelation": ("RelationId", "EmailMessageId"),
     "OpportunityContactRole": ("ContactId",),
 }
+# Fields of records that stay in which an erased person may be named by id: read as empty.
+_REFERENCES: Final[Mapping[str, tuple[str, ...]]] = {"Opportunity": ("ContactId",), "Contact": ("ReportsToId",)}
 _TYPES: Final[Mapping[str, tuple[str, ...]]] = {  # what the documents among them are
     "ActivityId": DOCUMENTS["Task"],
     "EventId": DOCUMENTS["Event"],
@@ -99,7 +101,13 @@ class Erased:
                 dropped.append(str(row["Id"]))
             mask.append(erasure is None)
         self.note(kind.table.name, len(dropped))
-        return (rows.filter(pa.array(mask)), dropped) if dropped else (rows, dropped)
+        rows = rows.filter(pa.array(mask)) if dropped else rows
+        for field in _REFERENCES.get(kind.name, ()):
+            if field in rows.column_names:
+                values = [None if one and self.person(one) else one for one in rows.column(field).to_pylist()]
+                position = rows.column_names.index(field)
+                rows = rows.set_column(position, field, pa.array(values, pa.string()))
+        return rows, dropped
 
     def _erasure(
         self, name: str, row: Mapping[str, str | None], texts: Sequence[str], transcripts: Sequence[str]
