@@ -96,7 +96,7 @@ def load(
                 )
 
             # How many rows move is known only when they have: asking first would read every file once more.
-            counts = {name: int(name in moving) for name in tables} | {"load_watermarks": len(marks)}
+            counts = dict.fromkeys(moving, 1) | ({"load_watermarks": len(marks)} if marks else {})
             empty = {name for name, one in moving.items() if one.is_fresh}
 
             def release() -> None:

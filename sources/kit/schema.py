@@ -32,6 +32,7 @@ def ensure_tables(raw_path: Path, dataset: str, tables: Iterable[Table]) -> None
     except duckdb.Error as error:
         raise unreadable(raw_path, error) from error
     try:
+        connection.begin()  # one commit for all of them
         connection.execute(f"create schema if not exists {dataset}")
         rows = connection.execute(
             "select table_name, column_name from duckdb_columns() where schema_name = ? and database_name = "
@@ -52,6 +53,7 @@ def ensure_tables(raw_path: Path, dataset: str, tables: Iterable[Table]) -> None
                     )
         if _identity(connection, dataset) is None:
             connection.execute(f"comment on table {dataset}.\"{first}\" is 'raw file {uuid4()}'")
+        connection.commit()
     finally:
         connection.close()
 
