@@ -14,8 +14,15 @@ from typing import Any
 
 from nightdesk.errors import NightdeskError
 
-# What a model may look at beside tables.
-_OUTSIDE = re.compile(r"\b(?:as_of|var|env_var|run_started_at|modules|invocation_id|current_timestamp|now)\b\s*[.(]")
+# What a model may look at beside tables: the night, the clock, chance, the environment, files, answers of queries.
+_OUTSIDE = re.compile(
+    r"\b(?:as_of|var|env_var|now|today|random|uuid|gen_random_uuid|getenv|getvariable|current_setting|run_query"
+    r"|load_result|statement|query|query_table|glob|sniff_csv|read_(?:csv|json|ndjson|parquet|text|blob|xlsx)\w*)\s*\("
+    r"|\b(?:modules|flags)\s*\."
+    r"|\b(?:run_started_at|invocation_id|current_timestamp|current_date|current_time|localtime|localtimestamp"
+    r"|get_current_\w+|transaction_timestamp)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,26 +145,23 @@ def read(manifest: Mapping[str, Any]) -> Graph:
 
 def _dated(manifest: Mapping[str, Any], models: Iterable[str]) -> frozenset[str]:
     """Models that use the night's day, a variable, or the environment, themselves or through a macro."""
-    macros: Mapping[str, Any] = manifest.get("macros", {})
-    telling: dict[str, bool] = {}
-
-    def tells(macro: str) -> bool:
-        if macro not in telling:
-            telling[macro] = False  # a macro that calls itself says nothing new
-            node = macros.get(macro, {})
-            if node.get("package_name") == "nightdesk":
-                code = str(node.get("macro_sql", ""))
-                telling[macro] = bool(_OUTSIDE.search(code)) or any(
-                    tells(one) for one in node.get("depends_on", {}).get("macros", ())
-                )
-        return telling[macro]
-
+    macros = {
+        name: node for name, node in manifest.get("macros", {}).items() if node.get("package_name") == "nightdesk"
+    }
+    telling = {name for name, node in macros.items() if _OUTSIDE.search(str(node.get("macro_sql", "")))}
+    # Until nothing is added, because macros may call each other in a circle.
+    while more := {name for name in macros.keys() - telling if telling & set(_macros(macros[name]))}:
+        telling |= more
     return frozenset(
         unique_id
         for unique_id in models
         if _OUTSIDE.search(str(manifest["nodes"][unique_id].get("raw_code", "")))
-        or any(tells(one) for one in manifest["nodes"][unique_id].get("depends_on", {}).get("macros", ()))
+        or telling & set(_macros(manifest["nodes"][unique_id]))
     )
+
+
+def _macros(node: Mapping[str, Any]) -> Iterable[str]:
+    return node.get("depends_on", {}).get("macros", ())
 
 
 def waves(graph: Graph) -> list[list[str]]:
