@@ -95,7 +95,7 @@ def of_now(con: duckdb.DuckDBPyConnection, crm: str, policy: Policy) -> Consent:
             item.contact_id if ":" in item.contact_id else f"hubspot:contact:{item.contact_id}"
             for item in policy.suppression.lifted
         ),
-        (lambda one: ":contact:" in one and stones.has("contact", one.rpartition(":")[2]))
+        (lambda one: one.split(":")[1:2] in (["contact"], ["lead"]) and stones.has("contact", one.rpartition(":")[2]))
         if stones
         else lambda _: False,
     )
