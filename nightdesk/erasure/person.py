@@ -104,9 +104,8 @@ def find(con: duckdb.DuckDBPyConnection, named: str, stones: Tombstones) -> Pers
     name = parse_record(named)
     if name.object_type not in (None, "contacts", "Contact", "Lead"):
         raise NightdeskError(f"`{named}` is no person", todo="Name a contact: its email address or its record id.")
-    contacts, addresses, suggested = _grow(
-        con, {name.record_id} if name.record_id else set(), {name.email} if name.email else set()
-    )
+    record_id = places.long_id(name.record_id) if name.record_id else None
+    contacts, addresses, _ = _grow(con, {record_id} if record_id else set(), {name.email} if name.email else set())
     names = names_of(con, contacts, addresses)
     addresses |= _further_addresses(con, contacts, names, addresses)
     contacts, addresses, suggested = _grow(con, contacts, addresses)
@@ -115,7 +114,7 @@ def find(con: duckdb.DuckDBPyConnection, named: str, stones: Tombstones) -> Pers
     documents, threads, speakers = _documents(con, contacts, addresses, names)
     documents |= _of_the_ledger(con, contacts, addresses, names, documents)
     if not (is_known or documents or _ledger_knows(con, contacts)):
-        earlier = _erased_before(stones, name.record_id, name.email)
+        earlier = _erased_before(stones, record_id, name.email)
         if earlier is not None:
             return Person(frozenset(), frozenset(), erased_before=earlier)
         raise NightdeskError(

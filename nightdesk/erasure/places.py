@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sources.kit.tables import Table
 
 CRM: Final = "hubspot"  # whose record an id without a prefix is
+_PREFIXES: Final = ("003", "00Q")  # how ids of Salesforce's contacts and leads begin
 _PEOPLE_TYPES: Final = ("contact", "lead")
 _KINDS: Final = {one: "contacts" for one in _PEOPLE_TYPES} | {one.removesuffix("s"): one for one in ENGAGEMENTS}
 # A Salesforce task may be an email, a call or a task, by what it says of itself today; its ids are those of one record.
@@ -360,6 +361,18 @@ def is_gone(stones: Tombstones, source: str, kind: str, one: str) -> bool:
             stones.has("document", document(each, one)) for each in ENGAGEMENTS
         )
     return kind in ENGAGEMENTS and stones.has("document", document(kind, one))
+
+
+def long_id(one: str) -> str:
+    """A Salesforce id of 15 characters as the 18 that programs see; any other id as it is.
+
+    The last three say which of each five characters are capitals, the first of five as the lowest bit.
+    """
+    if len(one) != 15 or not one.isalnum() or not one.startswith(_PREFIXES):
+        return one
+    fives = (one[start : start + 5] for start in (0, 5, 10))
+    bits = (sum(1 << place for place, letter in enumerate(five) if "A" <= letter <= "Z") for five in fives)
+    return one + "".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"[number] for number in bits)
 
 
 def named_files(con: duckdb.DuckDBPyConnection, needles: Needles) -> list[str]:

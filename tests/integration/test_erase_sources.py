@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from test_erase_rules import (
     _VICTIM,  # pyright: ignore[reportPrivateUsage]
@@ -28,11 +29,14 @@ from test_erase_rules import (
 )
 
 from nightdesk import ledger
+from nightdesk.erasure import places, tombstones
 from nightdesk.erasure import run as erasure
-from nightdesk.erasure import tombstones
 from nightdesk.settings import Settings
 from reverse_etl import audit
 from sources.registry import datasets, ensure_tables
+from sources.salesforce.contract import Definitions
+from sources.salesforce.erased import Erased
+from sources.salesforce.tables import CONTACT
 from tests.erase_kit import pieces, scan
 
 LEAD, TWIN, KIM = "dana@lead.example", "d.r@private.example", "kim@acme.example"
@@ -408,10 +412,7 @@ def test_whoever_is_named_by_any_record_of_theirs_or_by_any_address_is_the_same(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = _world(template, tmp_path, monkeypatch)
-    found = {
-        named: erasure.look(world.settings, named)
-        for named in (DANA, LEAD, "1", f"salesforce:lead:{L_TWIN}", f"salesforce:lead:{L_OLD}")
-    }
+    found = {named: erasure.look(world.settings, named) for named in (LEAD, f"salesforce:lead:{L_TWIN}", C_OLD[:15])}
     assert len({json.dumps(report.numbers) for report in found.values()}) == 1
     assert len({report.person.contacts for report in found.values()}) == 1
 
@@ -441,6 +442,21 @@ def test_no_later_load_brings_back_what_says_less_by_then(done: Done) -> None:
         assert is_erased(stones, tables[dataset][table], row) is expected, row
     # What was recognised is known by its key from then on.
     assert stones.has("document", f"calls:{_key(6, 16)}") and len(stones.learned) == 4
+
+
+def test_records_that_stay_are_loaded_without_the_id_of_the_erased_person() -> None:
+    stones = tombstones.Tombstones(b"k" * 32)
+    stones.learn("contact", C_DANA, "e1")
+    kind = CONTACT
+    page = pa.table({"Id": [C_KIM, C_DANA], "ReportsToId": [C_DANA, None], "LastName": ["Ng", "Reyes"]})
+    rows, dropped = Erased(stones).kept(Definitions(kind, kind.fields, {}, (), False, (), (), (), True), page)
+    assert dropped == [C_DANA]
+    assert rows.to_pylist() == [{"Id": C_KIM, "ReportsToId": None, "LastName": "Ng"}]
+
+
+def test_an_id_as_people_see_it_is_the_one_programs_see() -> None:
+    assert places.long_id("003A0000006Vm9u") == "003A0000006Vm9uIAC"
+    assert places.long_id("123") == "123" and places.long_id(C_DANA) == C_DANA
 
 
 def test_kill_9_and_finish_leaves_nothing_in_any_source(
