@@ -72,10 +72,16 @@ def story(
         NightdeskError: Nothing was ever proposed for that field of that record.
     """
     with opened(ledger) as con:
-        name = _property(con, field, policy)
-        object_type, record_id = _record(con, warehouse, record, name)
-        ops = rows(con, _OPS_SQL, [object_type, record_id, name])
-        if not ops:
+        names = _properties(con, field, policy)
+        records = _records(con, warehouse, record, names)
+        # One field goes by another name in each CRM, and one person by another id: the first that a plan knows is told.
+        tried = [(object_type, record_id, name) for object_type, record_id in records for name in names]
+        for object_type, record_id, name in tried:
+            ops = rows(con, _OPS_SQL, [object_type, record_id, name])
+            if ops:
+                break
+        else:
+            object_type, record_id, name = tried[0]
             raise NightdeskError(
                 f"Nothing was ever proposed for `{name}` of {object_type} {record_id}",
                 where="ledger",
@@ -111,18 +117,20 @@ def story(
         return Story(facts)
 
 
-def _property(con: duckdb.DuckDBPyConnection, field: str, policy: Policy | None) -> str:
+def _properties(con: duckdb.DuckDBPyConnection, field: str, policy: Policy | None) -> list[str]:
+    """The properties that a field's name may mean, HubSpot's first."""
     names = {str(row[0]) for row in con.execute("select distinct property from plan_ops").fetchall()}
-    mapped: dict[str, str] = {}
-    if policy is not None:
-        for items in policy.field_mapping.fields.values():
-            mapped |= {item.field: item.property for item in items}
-            names |= {item.property for item in items}
+    mapped: dict[str, dict[str, None]] = {}
+    for mapping in policy.mappings.values() if policy is not None else ():
+        for item in (item for items in mapping.fields.values() for item in items):
+            for short in (item.field, item.field.removeprefix("ai_")):
+                mapped.setdefault(short, {})[item.property] = None
+            names.add(item.property)
     wanted = field.strip()
     if wanted in names:
-        return wanted
+        return [wanted]
     if wanted in mapped:
-        return mapped[wanted]
+        return list(mapped[wanted])
     ending = sorted(
         name
         for name in names
@@ -134,45 +142,62 @@ def _property(con: duckdb.DuckDBPyConnection, field: str, policy: Policy | None)
             f"There is no field `{field}`",
             todo=f"Fields: {', '.join(sorted(names))}." if names else "Run `nightdesk plan` first.",
         )
-    return ending[0]
+    return ending
 
 
-def _record(con: duckdb.DuckDBPyConnection, warehouse: Path | str | None, record: str, name: str) -> tuple[str, str]:
+def _records(
+    con: duckdb.DuckDBPyConnection, warehouse: Path | str | None, record: str, names: list[str]
+) -> list[tuple[str, str]]:
+    """Object type and id of every record that the name may mean; several where a person is in several CRMs."""
     parsed = parse_record(record)
     if parsed.email:
-        with attached_warehouse(con, warehouse) as alias:
-            table = find_table(con, alias, "contacts") if alias else None
-            found = (
-                con.execute(
-                    f"select contact_id from {table} where lower(email) = ? order by 1 limit 2", [parsed.email]
-                ).fetchall()
-                if table
-                else []
-            )
-        if not found:
-            found = con.execute(
-                "select distinct record_id from plan_ops where object_type = 'contacts' and "
-                "contains(lower(record_label), ?) limit 2",
-                [parsed.email],
-            ).fetchall()
-        if len(found) != 1:
-            raise NightdeskError(f"{'Several contacts have' if found else 'No contact has'} the address {parsed.email}")
-        return "contacts", str(found[0][0]).rsplit(":", 1)[-1]
+        return _of_address(con, warehouse, parsed.email)
     assert parsed.record_id is not None
     if parsed.object_type:
-        return parsed.object_type, parsed.record_id
+        return [(parsed.object_type, parsed.record_id)]
     # A bare number: the field says which type it can be.
     types = [
         str(row[0])
         for row in con.execute(
-            "select distinct object_type from plan_ops where property = ? and record_id = ?", [name, parsed.record_id]
+            "select distinct object_type from plan_ops where list_contains(?, property) and record_id = ?",
+            [names, parsed.record_id],
         ).fetchall()
     ]
     if len(types) > 1:
         raise NightdeskError(
             f"`{record}` is a record of {' and of '.join(sorted(types))}", todo="Say which, like contact:123."
         )
-    return types[0] if types else "contacts", parsed.record_id
+    return [(types[0] if types else "contacts", parsed.record_id)]
+
+
+def _of_address(con: duckdb.DuckDBPyConnection, warehouse: Path | str | None, email: str) -> list[tuple[str, str]]:
+    with attached_warehouse(con, warehouse) as alias:
+        contacts = find_table(con, alias, "contacts") if alias else None
+        links = find_table(con, alias, "int_crm_links") if alias else None
+        found = (
+            con.execute(
+                f"select contact_id from {contacts} where lower(email) = ? order by 1 limit 2", [email]
+            ).fetchall()
+            if contacts
+            else []
+        )
+        linked = (
+            con.execute(
+                f"select object_type, crm_record_id from {links} where record_id = ? order by all", list(found[0])
+            ).fetchall()
+            if links and len(found) == 1
+            else []
+        )
+    if not found:
+        found = con.execute(
+            "select distinct 'contact:' || record_id from plan_ops where object_type = 'contacts' and "
+            "contains(lower(record_label), ?) limit 2",
+            [email],
+        ).fetchall()
+    if len(found) != 1:
+        raise NightdeskError(f"{'Several contacts have' if found else 'No contact has'} the address {email}")
+    own = parse_record(str(found[0][0]))
+    return [(own.object_type or "contacts", own.record_id or ""), *((str(kind), str(key)) for kind, key in linked)]
 
 
 def _writes(con: duckdb.DuckDBPyConnection, op: Mapping[str, Any]) -> list[dict[str, Any]]:
