@@ -27,9 +27,19 @@ def init() -> None:
     out.print(
         f"Ready: policies are valid (hash {project.policy.hash[:12]}), databases are in {project.settings.data_dir}/"
     )
-    if not project.settings.hubspot_token.get_secret_value():
+    settings, crms = project.settings, project.sources.crms
+    app = settings.salesforce_client_id and settings.salesforce_client_secret.get_secret_value()
+    given = {
+        "hubspot": {"NIGHTDESK_HUBSPOT_TOKEN": settings.hubspot_token.get_secret_value()},
+        "salesforce": {
+            "NIGHTDESK_SALESFORCE_URL": settings.salesforce_url,
+            "NIGHTDESK_SALESFORCE_TOKEN": settings.salesforce_token.get_secret_value() or app,
+        },
+    }
+    missing = [name for crm in crms for name, value in given[crm].items() if not value]
+    if missing:
         out.print(
-            "Next: put NIGHTDESK_HUBSPOT_TOKEN into .env, or try everything on a sample CRM with `nightdesk demo`"
+            f"Next: put {' and '.join(missing)} into .env, or try everything on a sample CRM with `nightdesk demo`"
         )
     else:
         out.print("Next: `nightdesk refresh`")
