@@ -46,6 +46,7 @@ def _scores(world: World) -> dict[str, tuple[object, object]]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.soak  # test_erase_sources.py and test_erase_rules.py show it on the raw rows of a small company
 def test_nothing_of_an_erased_person_is_left_and_nothing_of_others_has_moved(night: World, tmp_path: Path) -> None:
     one = _somebody(night)
     who = subject(night.store, one)

@@ -19,6 +19,7 @@ def judged(world: World) -> results.Report:
     return evaluate(world.data, world.data / "sandbox" / "truth.duckdb", policy=policy, seed=7, resamples=20)
 
 
+@pytest.mark.soak
 def test_what_claude_would_be_asked_is_counted_and_priced_before_it_is_asked(
     after_first_night: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
