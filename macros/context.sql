@@ -3,9 +3,13 @@
   Nothing here may depend on the day, or every record would be asked again every day.
 -#}
 
-{#- One field: `[account.industry] RETAIL`. Null where there is nothing to say, so that the line is left out. -#}
+{#-
+  One field: `[account.industry] RETAIL`. Null where there is nothing to say, so that the line is left out. What the CRM
+  says of a record is plain text, for answers repeat it; a document's own lines are quoted letter by letter.
+-#}
 {% macro field_line(name, expression) -%}
-    '[{{ name }}] ' || {{ single_line("cast(" ~ expression ~ " as varchar)") }}
+    {%- set value = "cast(" ~ expression ~ " as varchar)" -%}
+    '[{{ name }}] ' || {{ single_line(value) if name.startswith('document.') else plain_field(value) }}
 {%- endmacro %}
 
 {#- One fact: `[f_ab12] 2026-08-03 theirs email budget=frozen until=2026-07-01 affirmed "We cannot move."` -#}

@@ -12,12 +12,7 @@
 
 {% macro delivered_line(expression) -%}
     translate(
-        regexp_replace(
-            {{ single_line(expression) }},
-            '[\p{Cc}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2066}-\x{2069}\x{FEFF}]',
-            '',
-            'g'
-        ),
+        {{ visible_line(expression) }},
         '{}',
         '()'
     )

@@ -63,6 +63,37 @@
     )
 {%- endmacro %}
 
+{#- One line without what steers a terminal, turns the direction of writing or cannot be seen; else every letter of it. -#}
+{% macro visible_line(expression) -%}
+    nullif(
+        trim(
+            regexp_replace(
+                {{ single_line(expression) }},
+                '[\p{Cc}\x{061C}\x{200B}\x{200E}\x{200F}\x{202A}-\x{202E}\x{2060}-\x{206F}\x{FEFF}'
+                || '\x{FFF9}-\x{FFFB}\x{E0000}-\x{E007F}]',
+                '',
+                'g'
+            )
+        ),
+        ''
+    )
+{%- endmacro %}
+
+{#-
+  A field of the CRM as plain text on one line, wherever it will be shown: no tags, no angle brackets that could open
+  one, and no start that a spreadsheet takes for a formula. Numbers keep their sign. Never for the words of documents.
+-#}
+{% macro plain_field(expression) -%}
+    {%- set untagged -%}
+        translate(
+            regexp_replace({{ visible_line(expression) }}, '</?[A-Za-z!][^<>]*>', ' ', 'g'), '<>', '‹›'
+        )
+    {%- endset -%}
+    {{ single_line(
+        "regexp_replace(" ~ untagged ~ ", '^[\\s=@+\\-]*[=@][\\s=@+\\-]*|^[\\s+\\-]+([^0-9\\s+\\-])', '\\1')"
+    ) }}
+{%- endmacro %}
+
 {#- A mail's Message-ID as mail programs compare it: without the angle brackets, blanks and lines around it. -#}
 {% macro message_id(expression) -%}
     nullif(trim({{ expression }}, ' <>' || chr(9) || chr(10) || chr(13)), '')

@@ -1,9 +1,19 @@
 -- One row per live contact with its account: identity only, before anything that depends on what was said.
 with
 
+-- What people typed into a CRM, or a form did, is shown in many places: from here on it is plain text.
 contacts as (
 
-    select * from {{ ref('int_source_contacts') }}
+    select
+        * replace (
+            {{ plain_field('first_name') }} as first_name,
+            {{ plain_field('last_name') }} as last_name,
+            {{ plain_field('job_title') }} as job_title,
+            {{ plain_field('company_name') }} as company_name,
+            {{ plain_field('country') }} as country,
+            {{ plain_field('city') }} as city
+        )
+    from {{ ref('int_source_contacts') }}
 
 ),
 

@@ -114,7 +114,7 @@ final as (
         meeting_id as record_id,
         account_id as subject_id,
         cast(null as varchar) as segment,
-        coalesce(title, meeting_id) as record_label,
+        coalesce({{ plain_field('title') }}, meeting_id) as record_label,
         '{{ field }}' as field,
         '{{ operation }}' as operation,
         meeting_id as evidence_record_id,

@@ -61,3 +61,35 @@ def test_a_subject_cannot_end_the_header_of_a_document() -> None:
         f"[document.type] email\n[document.date] 2026-08-03\n[document.author_side] theirs\n{subject}\n\nBody."
     )
     assert parsed.get("document.author_side") == "theirs" and parsed.body == "Body."
+
+
+HOSTILE = [
+    ("Acme <script>alert(1)</script> Ltd", "Acme alert(1) Ltd"),
+    ('<img src=x onerror="alert(1)">Acme', "Acme"),
+    ("<img src=x onerror=alert(1)", "‹img src=x onerror=alert(1)"),
+    ("<<b>script>Acme", "‹ script›Acme"),
+    ('=HYPERLINK("http://evil.example","Acme")', 'HYPERLINK("http://evil.example","Acme")'),
+    ("\t=+cmd|' /C calc'!A0", "cmd|' /C calc'!A0"),
+    ("@SUM(A1)", "SUM(A1)"),
+    ("- -Acme", "Acme"),
+    ("Acme \u202egnp.exe\u202c", "Acme gnp.exe"),
+    ("A\u200bc\u2066m\u2069e\x1b[31m \U000e0041Ltd\x00", "Acme[31m Ltd"),
+    ("R&D, EMEA > 10 people", "R&D, EMEA › 10 people"),
+    ("-5", "-5"),
+    ("+49 Media (d'Angélo) – 株式会社 می\u200cخواهم", "+49 Media (d'Angélo) – 株式会社 می\u200cخواهم"),
+]
+
+
+@pytest.mark.parametrize(("said", "shown"), HOSTILE, ids=[repr(one[0]) for one in HOSTILE])
+def test_a_name_is_shown_as_plain_text(said: str, shown: str) -> None:
+    assert line(macros().plain_field("said"), said) == shown
+    assert line(macros().field_line("contact.job_title", "said"), said) == f"[contact.job_title] {shown}"
+    assert line(macros().plain_field("said"), shown) == shown, "cleaning twice changes nothing"
+
+
+def test_a_name_of_nothing_but_markup_is_no_name() -> None:
+    assert line(macros().plain_field("said"), "<b></b>\u202e") == "None"
+
+
+def test_the_words_of_a_document_keep_their_markup() -> None:
+    assert line(macros().visible_line("said"), "= <b>Net\u202e 30</b>,\n{60}") == "= <b>Net 30</b>, {60}"

@@ -38,11 +38,11 @@ final as (
         companies.owner_id,
 
         -- text
-        companies.account_name,
+        {{ plain_field('companies.account_name') }} as account_name,
         companies.domain,
         companies.industry,
-        companies.country,
-        companies.city,
+        {{ plain_field('companies.country') }} as country,
+        {{ plain_field('companies.city') }} as city,
         companies.description,
         lifecycle_stages.lifecycle_stage,
         companies.lifecycle_stage as source_lifecycle_stage,

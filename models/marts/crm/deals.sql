@@ -53,7 +53,7 @@ final as (
         deals.stage_id,
 
         -- text
-        deals.deal_name,
+        {{ plain_field('deals.deal_name') }} as deal_name,
         coalesce(stages.stage_label, deals.stage_id) as stage_label,
         deals.deal_type,
         deals.closed_lost_reason,

@@ -39,7 +39,14 @@ cited as (
         published.answer_id,
         evidence.evidence_kind,
         evidence.evidence_id,
-        {{ single_line('evidence.quote') }} as quote,
+        -- A name or title may hold anything; the words of a document stay as they were said.
+        case
+            when
+                evidence.evidence_kind = 'field'
+                and evidence.evidence_id not like 'document.%'
+                then {{ plain_field('evidence.quote') }}
+            else {{ visible_line('evidence.quote') }}
+        end as quote,
         case
             when evidence.evidence_kind = 'fact' then facts.document_id
             when evidence.evidence_kind = 'span'
