@@ -459,6 +459,30 @@ def test_an_id_as_people_see_it_is_the_one_programs_see() -> None:
     assert places.long_id("123") == "123" and places.long_id(C_DANA) == C_DANA
 
 
+class _Killed(BaseException):
+    """Ends an erasure as a kill would: nothing after it runs."""
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["ledger rows", pytest.param("logs", marks=pytest.mark.soak), pytest.param("raw rows", marks=pytest.mark.soak)],
+)
+def test_killed_in_the_middle_and_finished_leaves_nothing_in_any_source(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    world = _world(template, tmp_path, monkeypatch)
+
+    def die(reached: str) -> None:
+        if reached == step:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        world.erase(observe=die)
+    assert len(erasure.finish(world.project, clock=clock, progress=lambda *_: None)) == 1
+    _no_trace(world)
+
+
+@pytest.mark.soak
 def test_kill_9_and_finish_leaves_nothing_in_any_source(
     template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
