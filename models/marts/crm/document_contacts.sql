@@ -1,4 +1,5 @@
--- One row per document and contact it belongs to: as the CRM files it, and by the addresses of a mail in a mailbox.
+-- One row per document and contact it belongs to: as the CRM files it, and by the addresses of a mail in a mailbox. Of
+-- those only addresses of outsiders count: a seller who is a contact as well would open every mail of their own to all.
 with
 
 documents as (
@@ -12,6 +13,21 @@ documents as (
     union all
 
     select note_id as document_id from {{ ref('notes') }}
+
+),
+
+-- Whoever has a mailbox of ours, or owns records, is ours, whatever domain they write from.
+ours as (
+
+    select email
+    from {{ ref('int_source_owners') }}
+    where email is not null
+
+    union
+
+    select mailbox_owner_email as email
+    from {{ ref('int_source_emails') }}
+    where mailbox_owner_email is not null
 
 ),
 
@@ -31,6 +47,11 @@ linked as (
     from {{ ref('int_source_participants') }} as participants
     inner join {{ ref('int_contact_addresses') }} as addresses
         on participants.email = addresses.email
+    left join {{ ref('int_internal_domains') }} as internal_domains
+        on split_part(participants.email, '@', 2) = internal_domains.domain
+    left join ours
+        on participants.email = ours.email
+    where internal_domains.domain is null and ours.email is null
 
     union
 
