@@ -14,7 +14,8 @@ emails as (
         to_email,
         thread_id,
         auto_submitted,
-        is_machine_reply
+        is_machine_reply,
+        is_list_mail
     from {{ ref('emails') }}
 
 ),
@@ -111,7 +112,12 @@ associated_contacts as (
             row(
                 case
                     when document_contacts.email = emails.author_email then 0
-                    when document_contacts.email = emails.to_email then 0
+                    when
+                        contains(
+                            ';' || replace(emails.to_email, ' ', '') || ';',
+                            ';' || document_contacts.email || ';'
+                        )
+                        then 0
                     else 1
                 end,
                 document_contacts.contact_id
@@ -166,7 +172,8 @@ everything as (
         author_email,
         thread_id,
         auto_submitted,
-        is_machine_reply
+        is_machine_reply,
+        is_list_mail
     from emails
 
     union all by name
@@ -178,7 +185,8 @@ everything as (
         occurred_at,
         direction,
         author_side,
-        false as is_machine_reply
+        false as is_machine_reply,
+        false as is_list_mail
     from calls
 
     union all by name
@@ -191,7 +199,8 @@ everything as (
         direction,
         author_side,
         author_email,
-        false as is_machine_reply
+        false as is_machine_reply,
+        false as is_list_mail
     from notes
 
 ),
@@ -304,6 +313,7 @@ final as (
             or list_contains(linked.author_account_ids, linked.account_id)
         ) as author_is_known_contact,
         linked.is_machine_reply,
+        linked.is_list_mail,
 
         -- timestamps
         linked.occurred_at,

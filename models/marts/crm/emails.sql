@@ -26,6 +26,7 @@ emails as (
         ) as auto_reply,
         {{ email_header('headers_json', 'Precedence') }} as precedence,
         message_class,
+        class_header,
         mailbox_owner_email
     from {{ ref('int_source_emails') }}
     where not is_archived
@@ -47,11 +48,16 @@ copies as (
 known_of_copies as (
 
     select
-        standing_email_id,
-        min_by(thread_id, email_id) as thread_id,
-        min_by(email_direction, email_id) as email_direction
+        copies.standing_email_id,
+        min_by(copies.thread_id, copies.email_id) as thread_id,
+        min_by(copies.email_direction, copies.email_id) as email_direction,
+        -- A CRM drops the headers by which a mailbox knows what a machine sent.
+        min_by(emails.message_class, copies.email_id) as message_class,
+        min_by(emails.class_header, copies.email_id) as class_header
     from copies
-    group by standing_email_id
+    inner join emails
+        on copies.email_id = emails.email_id
+    group by copies.standing_email_id
 
 ),
 
@@ -101,7 +107,9 @@ standing as (
         emails.auto_submitted,
         emails.auto_reply,
         emails.precedence,
-        emails.message_class,
+        coalesce(emails.message_class, known_of_copies.message_class)
+            as message_class,
+        coalesce(emails.class_header, known_of_copies.class_header) as class_header,
         coalesce(emails.owner_id, owners.owner_id) as owner_id,
         coalesce(
             emails_thread.crm_thread_id,
@@ -147,28 +155,70 @@ internal_domains as (
 
 ),
 
+-- Who is written to, by domain; a seller's own address is ours under any.
+recipients as (
+
+    select
+        email_id,
+        unnest(regexp_extract_all(to_email, '[^;,\s<>]+@[^;,\s<>]+')) as email
+    from standing
+
+),
+
+-- A mail to nobody but us is internal, whoever of us is named first.
+reached as (
+
+    select
+        recipients.email_id,
+        bool_and(internal_domains.domain is not null or owners.email is not null)
+            as is_to_us_alone
+    from recipients
+    left join internal_domains
+        on split_part(recipients.email, '@', 2) = internal_domains.domain
+    left join owners
+        on recipients.email = owners.email
+    group by recipients.email_id
+
+),
+
+-- A list of ours (sales@ as a group) passes on what people write; any other list sends.
+own_lists as (
+
+    select distinct standing.email_id
+    from standing
+    inner join internal_domains
+        on contains(lower(standing.class_header), internal_domains.domain)
+    where standing.message_class = 'list'
+
+),
+
 placed as (
 
     select
         standing.*,
-        sender.domain is not null as is_from_us,
+        sender.domain is not null or seller.email is not null as is_from_us,
+        coalesce(standing.message_class = 'list', false)
+        and own_lists.email_id is null as is_list_mail,
         case
             when
                 standing.email_direction = 'EMAIL'
-                and recipient.domain is not null
+                and coalesce(reached.is_to_us_alone, false)
                 then 'internal'
             when standing.email_direction = 'EMAIL' then 'outbound'
             when standing.email_direction = 'INCOMING_EMAIL' then 'inbound'
-            when sender.domain is not null then 'internal'
+            when sender.domain is not null or seller.email is not null
+                then 'internal'
             else 'inbound'
         end as direction
     from standing
     left join internal_domains as sender
         on split_part(standing.from_email, '@', 2) = sender.domain
-    left join internal_domains as recipient
-        on
-            regexp_extract(standing.to_email, '@([^;,\s>]+)', 1)
-            = recipient.domain
+    left join owners as seller
+        on standing.from_email = seller.email
+    left join reached
+        on standing.email_id = reached.email_id
+    left join own_lists
+        on standing.email_id = own_lists.email_id
     left join deletions
         on standing.email_id = deletions.record_id
     where deletions.record_id is null
@@ -204,7 +254,8 @@ final as (
         -- booleans
         direction = 'inbound'
         and (
-            {{ is_machine_reply(
+            is_list_mail
+            or {{ is_machine_reply(
                 'auto_submitted',
                 'auto_reply',
                 'precedence',
@@ -212,6 +263,7 @@ final as (
                 'message_class'
             ) }}
         ) as is_machine_reply,
+        direction = 'inbound' and is_list_mail as is_list_mail,
 
         -- timestamps
         occurred_at,

@@ -18,6 +18,7 @@ replies as (
         documents.contact_id is not null
         and published.reply_class is not null
         -- A stranger's mail is not this person's reply; a machine's answer to a mail of ours is.
+        and not documents.is_list_mail
         and (documents.author_is_known_contact or documents.is_machine_reply)
     qualify
         row_number() over (

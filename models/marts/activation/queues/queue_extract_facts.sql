@@ -6,6 +6,8 @@ with
 documents as (
 
     select * from {{ ref('documents') }}
+    -- What goes to a whole list was not said to us.
+    where not is_list_mail
 
 ),
 

@@ -1,4 +1,5 @@
--- One row per inbound email: its text and whether a machine sent it, as the classifier of replies reads it.
+-- One row per inbound email: its text and whether a machine sent it, as the classifier of replies reads it. Mail of lists
+-- is read as anybody's, so that no opt-out in it is missed.
 {{ config(meta={'nightdesk': {'role': 'queue', 'operation': 'reply_class'}}) }}
 
 with
@@ -21,7 +22,10 @@ contexts as (
     select
         document_id as record_id,
         {{ document_header('documents', [
-            field_line('document.is_machine', 'documents.is_machine_reply'),
+            field_line(
+                'document.is_machine',
+                'documents.is_machine_reply and not documents.is_list_mail'
+            ),
             field_line('document.auto_submitted', 'documents.auto_submitted'),
         ]) }} || chr(10) || chr(10) || coalesce(body, '') as context,
         cast(null as varchar) as gate,
