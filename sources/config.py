@@ -83,23 +83,43 @@ def read(path: Path) -> Sources:
     """The sources of a project; HubSpot alone where there is no file. Paths in it are relative to its folder.
 
     Raises:
-        NightdeskError: The file is not valid; names the place.
+        NightdeskError: The file cannot be read or is not valid (names the place), or another file was named and is
+            not there.
     """
     import yaml
 
-    if not path.is_file():
+    if not path.exists():
+        if path.name != FILE:
+            raise NightdeskError(
+                "The file that says what a night loads is not there",
+                where=str(path),
+                todo=f"Correct NIGHTDESK_SOURCES; without it {FILE} is read.",
+            )
         return Sources()
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise NightdeskError(f"{FILE} is not YAML: {str(error).splitlines()[0]}", where=str(path)) from error
+    except yaml.YAMLError as error:
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else None
+        raise NightdeskError(
+            f"{path.name} is not YAML: {problem or str(error).splitlines()[0]}",
+            where=f"{path}, line {mark.line + 1}" if mark else str(path),
+            todo="Correct it; docs/sources.md shows an example.",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise NightdeskError(
+            f"{path.name} cannot be read: {error.strerror if isinstance(error, OSError) else 'it is not UTF-8'}",
+            where=str(path),
+            todo="Let it be a text file that you may read.",
+        ) from error
     try:
         found = Sources.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
+        said = {"extra_forbidden": "there is no such key", "model_type": "it holds no keys such as `crms:`"}
         raise NightdeskError(
-            f"{FILE} is not valid: {first['msg'].removeprefix('Value error, ')}",
+            f"{path.name} is not valid: {said.get(first['type'], first['msg'].removeprefix('Value error, '))}",
             where=f"{path}, {place}" if place else str(path),
             todo="Correct it; docs/sources.md lists every key.",
         ) from None
