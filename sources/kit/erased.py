@@ -1,16 +1,20 @@
 """Whether a row belongs to somebody who was erased.
 
-By its key, where the row is a document that was erased before; by an address anywhere in it; by a voice in a
-transcript; or as a mail that quotes older text in a conversation an erased person wrote in.
+By its key, where the row is a document that was erased before or a copy of one; by an address anywhere in it, or a
+CRM's record where addresses stand; by a voice in a transcript; or as a mail that quotes older text in a conversation an
+erased person wrote in.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from nightdesk.erasure.tombstones import Tombstones, addresses_in, document, holds_older_text, speaker, speakers_in
 from sources.kit.tables import Table
+
+_PERSON: Final = re.compile(r"\b[a-z0-9]+:(?:contact|lead):([A-Za-z0-9]+)\b")  # salesforce:lead:00Q1
 
 
 def is_checked(table: Table) -> bool:
@@ -41,6 +45,13 @@ def quotes(stones: Tombstones, *texts: str) -> bool:
 
 
 def _by_text(stones: Tombstones, table: Table, row: Mapping[str, Any]) -> str | None:
+    copied = str(row.get(table.copies) or "").rpartition(":")[2]
+    if copied and (erasure := stones.erasure_of("document", document(table.document, copied))):
+        return erasure
+    for column in table.addresses:
+        for one in _PERSON.findall(str(row.get(column) or "")):
+            if erasure := stones.erasure_of("contact", one):
+                return erasure
     for column in (*table.addresses, *table.texts):
         for address in addresses_in(str(row.get(column) or "")):
             if erasure := stones.erasure_of("email", address):

@@ -62,6 +62,7 @@ class Table:
         texts: Columns with free text, searched for addresses and voices in the same way.
         document: What each row is (emails, calls, meetings) where its key names something that is erased as a whole:
             once a row was kept out or deleted, it stays out by its key, whatever it says later.
+        copies: The column with the id of a CRM's document of that kind which says the same, where there is one.
         thread: The column that names a conversation, and the column of text in which older mails of it may be quoted.
     """
 
@@ -73,9 +74,11 @@ class Table:
     texts: tuple[str, ...] = ()
     document: str = ""
     thread: tuple[str, str] | None = None
+    copies: str = ""
 
     def __post_init__(self) -> None:
-        unknown = {*self.key, *self.addresses, *self.texts, *(self.thread or ())} - set(self.names)
+        named = {*self.key, *self.addresses, *self.texts, *(self.thread or ()), *filter(None, [self.copies])}
+        unknown = named - set(self.names)
         if unknown:
             raise ValueError(f"{self.dataset}.{self.name} has no column {', '.join(sorted(unknown))}")
         if self.document and len(self.key) != 1:
@@ -131,6 +134,7 @@ def table(
     texts: Iterable[str] = (),
     document: str = "",
     thread: tuple[str, str] | None = None,
+    copies: str = "",
 ) -> Table:
     """A table from groups of columns: `table("calendar", "events", "id", ("text", "id title"), ("date", "on"))`.
 
@@ -143,9 +147,12 @@ def table(
         texts: See `Table`.
         document: See `Table`.
         thread: See `Table`.
+        copies: See `Table`.
     """
     all_columns = tuple(one for kind, names in groups for one in columns(kind, names))
-    return Table(dataset, name, tuple(key.split()), all_columns, tuple(addresses), tuple(texts), document, thread)
+    return Table(
+        dataset, name, tuple(key.split()), all_columns, tuple(addresses), tuple(texts), document, thread, copies
+    )
 
 
 def files_table(dataset: str) -> Table:

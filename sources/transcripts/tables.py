@@ -26,6 +26,7 @@ CALLS: Final = table(
     addresses=("owner_email", "speakers"),
     texts=("title", "body"),
     document="calls",
+    copies="crm_call_id",
 )
 
 TABLES: Final[dict[str, Table]] = by_name(CALLS, files_table(DATASET), problems_table(DATASET))
