@@ -88,6 +88,7 @@ POINTERS: Final = (
     Pointer("salesforce", "deletions", "object_id"),
     Pointer("salesforce", "merges", "merged_id"),
     Pointer("salesforce", "merges", "surviving_id"),
+    Pointer("salesforce", "accounts", "person_contact_id"),  # an account that is a person
     Pointer("salesforce", "opportunity_contact_roles", "contact_id"),
     Pointer("salesforce", "task_relations", "task_id"),
     Pointer("salesforce", "task_relations", "relation_id"),

@@ -26,6 +26,7 @@ DOCUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
 PEOPLE: Final = ("Contact", "Lead")
 # Fields that name a person, or a document, that a record belongs to.
 _LINKS: Final[Mapping[str, tuple[str, ...]]] = {
+    "Account": ("PersonContactId",),  # an account that is a person
     "Task": ("WhoId",),
     "Event": ("WhoId",),
     "Note": ("ParentId",),

@@ -45,6 +45,7 @@ ADDRESSES = (DANA, LEAD, TWIN)
 
 # What stands where. Everything under `gone` has to be nowhere afterwards, everything under `kept` where it was.
 GONE: dict[str, str] = {
+    "account": "A person who buys copper in person",
     "task": "Wants the slate quarry folder by Thursday noon.",
     "related task": "Sent the brochure with the copper roofs.",
     "call": "Our barges cannot moor there before spring.",
@@ -104,6 +105,9 @@ def _salesforce() -> dict[str, list[dict[str, Any]]]:
             {"id": C_KIM, "email": KIM, "first_name": "Kim", "last_name": "Ng", "account_id": "001A",
              "reports_to_id": C_DANA},
             {"id": C_OMAR, "email": OMAR, "first_name": "Omar", "last_name": "Saa", "account_id": "001B"},
+        ],
+        "accounts": [
+            {"id": "001P", "name": GONE["account"], "person_contact_id": C_DANA}, {"id": "001A", "name": "Acme"},
         ],
         "leads": [
             {"id": L_OLD, "email": LEAD, "last_name": "Reyes", "converted_contact_id": C_DANA},
@@ -384,6 +388,7 @@ def test_nothing_of_theirs_is_left_in_any_source_and_everything_of_others_is(don
     assert report.named_files == [f"/mail/{DANA}.mbox"]
     _no_trace(world)
     left = {
+        "salesforce.accounts": 1,
         "salesforce.contacts": 2, "salesforce.leads": 1, "salesforce.merges": 0, "salesforce.deletions": 0,
         "salesforce.tasks": 1, "salesforce.task_relations": 0, "salesforce.events": 1, "salesforce.event_relations": 1,
         "salesforce.email_messages": 1, "salesforce.email_message_relations": 0, "salesforce.notes": 1,
