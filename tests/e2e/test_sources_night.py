@@ -26,7 +26,7 @@ from tests.e2e.sources_world import (
 from tests.e2e.test_errors import error_of
 from tests.e2e.world import AS_OF
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
