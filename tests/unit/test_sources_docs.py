@@ -14,7 +14,9 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for name, field in HubSpotSettings.model_fields.items():
         line = next((line for line in PAGE.splitlines() if line.startswith(f"| `{name}`")), None)
         assert line is not None, name
-        if not field.is_required() and field.default != ():
+        if field.default is None:
+            assert "| none |" in line, line
+        elif not field.is_required() and field.default != ():
             assert (
                 f"| {field.default:g} |" in line
                 if isinstance(field.default, (int, float))
