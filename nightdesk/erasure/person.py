@@ -446,7 +446,8 @@ def _shared(
         from (select unnest(?::varchar[]) as kind, unnest(?::varchar[]) as id) as theirs
         left join places_links
             on places_links.id = theirs.id and (places_links.kind = theirs.kind or source <> '{places.CRM}')
-            and person not in (select unnest(?::varchar[])) and person in (select id from places_people)
+            and person not in (select unnest(?::varchar[]))
+            and (source = '{places.CRM}' or person in (select id from places_people))
         left join places_participants as participants
             on participants.id = theirs.id and participants.email in (select email from places_people)
             and participants.email not in (select unnest(?::varchar[]))
