@@ -70,7 +70,11 @@ def verify(
     with opened(ledger) as con:
         written = rows(con, _LAST_SQL, [adapter.crm, run, run])
         if not written and run is not None:
-            raise NightdeskError("Nothing was written by that", where=run)
+            raise NightdeskError(
+                f"Nothing was written to {adapter.crm} by that",
+                where=run,
+                todo="Name an apply run, a plan or a run; `nightdesk audit export` lists them.",
+            )
         counts: Counter[str] = Counter()
         differences: list[dict[str, Any]] = []
         by_type: dict[str, dict[str, list[dict[str, Any]]]] = {}

@@ -195,7 +195,10 @@ def _of_address(con: duckdb.DuckDBPyConnection, warehouse: Path | str | None, em
             [email],
         ).fetchall()
     if len(found) != 1:
-        raise NightdeskError(f"{'Several contacts have' if found else 'No contact has'} the address {email}")
+        raise NightdeskError(
+            f"{'Several contacts have' if found else 'No contact has'} the address {email}",
+            todo="Name the record by its id, like contact:123.",
+        )
     own = parse_record(str(found[0][0]))
     return [(own.object_type or "contacts", own.record_id or ""), *((str(kind), str(key)) for kind, key in linked)]
 
