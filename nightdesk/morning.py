@@ -133,9 +133,7 @@ def _waiting(found: Morning) -> list[RenderableType]:
 
 def _decided(waiting: Mapping[str, int]) -> str:
     asked, auto, denied = (waiting.get(name, 0) for name in ("require_approval", "auto", "denied"))
-    return f"{asked + auto:,}: {asked:,} wait for approval, {auto:,} need none" + (
-        f"; {denied:,} denied" if denied else ""
-    )
+    return f"{asked:,} wait for approval, {auto:,} need none" + (f"; {denied:,} denied" if denied else "")
 
 
 def _refused(found: Morning) -> list[RenderableType]:

@@ -115,7 +115,8 @@ def _identity(
         report = step.run(project, clock=clock, run_id=run.run_id, progress=progress)
         numbers |= report.numbers()
     if report.suggested:
-        progress("identity", Notice(f"{report.suggested:,} links to look at: nightdesk identity list"))
+        links = "link" if report.suggested == 1 else "links"
+        progress("identity", Notice(f"{report.suggested:,} {links} to look at: nightdesk identity list"))
     if report.appended:
         fresh.ledger_grew(step.LEDGER_TABLES)
 
