@@ -89,8 +89,10 @@ calendar_people as (
         bool_or(
             attendees.email is distinct from calendar_copies.calendar_owner_email
         ) as has_others,
+        -- A seller who keeps a calendar under another domain is no guest.
         bool_or(
             internal_domains.domain is null
+            and owners.owner_id is null
             and attendees.participation_status = 'ACCEPTED'
         ) as has_outside_acceptance
     from calendar_copies
@@ -98,6 +100,8 @@ calendar_people as (
         on calendar_copies.meeting_id = attendees.meeting_id
     left join internal_domains
         on split_part(attendees.email, '@', 2) = internal_domains.domain
+    left join owners
+        on attendees.email = owners.email
     group by calendar_copies.standing_meeting_id
 
 ),
