@@ -6,6 +6,7 @@ thousand. Casting from text to column types happens here and nowhere else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -74,6 +75,13 @@ class Settlement:
             NightdeskError: names table, column, ids and the value of the first misfit.
         """
         for name, table in self.tables.items():
+            for key in table.key:
+                if self.count(f'select count(*) from {self.files(name)} where "{key}" is null'):
+                    raise NightdeskError(
+                        f"A row of {name} has no `{key}`, which is part of its key",
+                        where=f"{self.dataset}.{name}",
+                        todo="Report it as a bug of the source; what was loaded before stays as it is.",
+                    )
             typed = [column for column in table.columns if column.kind not in ("text", "json")]
             if not typed:
                 continue
@@ -114,10 +122,13 @@ class Settlement:
 
     def files(self, name: str) -> str:
         """The spooled files of a table, as something to select from."""
-        return f"read_parquet('{quoted(self.spool / name)}/*.parquet')"
+        # A folder may be called `[data]`: only the star of the files is a pattern.
+        folder = re.sub(r"([\[*?])", r"[\1]", quoted(self.spool / name))
+        return f"read_parquet('{folder}/*.parquet')"
 
     def _typed(self, table: Table) -> None:
-        name, keys = table.name, ", ".join(f'"{key}"' for key in table.key)
+        # The last row per key as it will be loaded: `1` and `1.0` are one number.
+        name, keys = table.name, ", ".join(cast_sql(column) for column in table.columns if column.name in table.key)
         self.sql.execute(
             f"""
             create view spool_{name} as

@@ -32,10 +32,10 @@ class Spool:
         folder.mkdir(parents=True)
         self._tables = {name: _Buffer(names) for name, names in columns.items()}
         self._sequence = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # rows that are made on the way may add others
 
     def add(self, table: str, rows: Iterable[Sequence[str | None]]) -> int:
-        """Appends rows of text given in column order. Returns how many."""
+        """Appends rows of text given in column order. Returns how many. `rows` may add to other tables on its way."""
         count = 0
         with self._lock:
             buffer = self._tables[table]
@@ -43,8 +43,8 @@ class Spool:
                 self._sequence += 1
                 buffer.append(row, self._sequence)
                 count += 1
-            if buffer.rows >= _ROWS or buffer.characters >= _CHARACTERS:
-                buffer.flush(self.folder / table)
+                if buffer.rows >= _ROWS or buffer.characters >= _CHARACTERS:
+                    buffer.flush(self.folder / table)
         return count
 
     def add_arrow(self, table: str, page: Any) -> int:
@@ -102,6 +102,8 @@ class _Buffer:
         return bool(self._files or self._sequences)
 
     def append(self, row: Sequence[str | None], sequence: int) -> None:
+        if len(row) != len(self.columns):
+            raise ValueError(f"a row has {len(row)} values for {len(self.columns)} columns")
         for values, value in zip(self._data, row, strict=True):
             values.append(value)
             if value is not None:
