@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import dlt
 
 _ADDED: Final = "rows are added: drop what a kill leaves"
-_MEMORY: Final = "2GB"
+_LIMITS: Final = ("500MB", "2GB")  # of DuckDB; the second where the first is too little: rows of many megabytes
 _KEPT: Final = 10  # finished load packages kept for a look at what dlt did
 
 # Set before dlt is imported: it reads the environment when its runtime starts.
@@ -98,6 +98,7 @@ class Loader:
         release: Callable[[], None],
         *,
         empty: Collection[str] = (),
+        distinct: bool = False,
     ) -> None:
         """Writes the moved rows of every table as one package.
 
@@ -108,6 +109,8 @@ class Loader:
             empty: Tables that hold nothing yet and get every key once: their rows are added without looking for the
                 same keys, which halves the time. If such a load is killed its package is dropped, never gone on with:
                 what it had written is found again by comparing, so nothing comes twice.
+            distinct: No table is given a key twice. Then dlt need not look for the last row of each key, for which it
+                holds every moved row in memory and fails where they are more than that.
 
         Raises:
             NightdeskError: the database is in use, or dlt refused or failed to write (disk full, changed column type).
@@ -118,14 +121,16 @@ class Loader:
             pipeline = self._new_pipeline()
             # Every table is declared each time, so the stored schema does not depend on what happened to move.
             resources = [
-                self._resource(self._tables[name], batches if count else _nothing, is_empty=name in empty)
+                self._resource(
+                    self._tables[name], batches if count else _nothing, is_empty=name in empty, distinct=distinct
+                )
                 for name, count in counts.items()
             ]
             source = _dlt().source(lambda: resources, name=self._dataset)()
             pipeline.extract(source, loader_file_format="parquet")
             release()
             pipeline.normalize()
-            self._load(pipeline)
+            self._load(pipeline, _LIMITS if distinct else _LIMITS[-1:])
         except Exception as error:
             raise _translated(error, self._raw_path) from error
         self._tidy()
@@ -136,20 +141,33 @@ class Loader:
         for old in sorted(loaded.iterdir(), key=lambda path: path.name)[:-_KEPT] if loaded.is_dir() else ():
             shutil.rmtree(old, ignore_errors=True)
 
-    def _load(self, pipeline: dlt.Pipeline) -> None:
+    def _load(self, pipeline: dlt.Pipeline, limits: tuple[str, ...] = _LIMITS[-1:]) -> None:
         """Loads the package with one connection held open: dlt opens the file eight times, each with a checkpoint."""
         import duckdb
 
         with duckdb.connect(str(self._raw_path)) as held:
-            held.execute(f"set memory_limit = '{_MEMORY}'")  # of every connection of this process to the file
-            pipeline.load()
+            # Of every connection of this process to the file. More threads write no faster, and each holds rows.
+            held.execute("set threads = 1")
+            for limit in limits:
+                held.execute(f"set memory_limit = '{limit}'")
+                try:
+                    pipeline.load()
+                    return
+                except Exception as error:
+                    # What has failed is rolled back, and the package still waits to be loaded.
+                    if limit == limits[-1] or "Out of Memory" not in str(error):
+                        raise
 
-    def _resource(self, table: Table, batches: Callable[[str], Iterator[Any]], *, is_empty: bool) -> Any:
+    def _resource(
+        self, table: Table, batches: Callable[[str], Iterator[Any]], *, is_empty: bool, distinct: bool
+    ) -> Any:
         return _dlt().resource(
             lambda: batches(table.name),
             name=table.name,
             primary_key=table.key,
-            write_disposition="append" if is_empty else {"disposition": "merge", "strategy": "delete-insert"},
+            write_disposition="append"
+            if is_empty
+            else {"disposition": "merge", "strategy": "delete-insert", "deduplicated": distinct},
             columns=dlt_columns(table),
             schema_contract=_CONTRACT,
             file_format="parquet",

@@ -204,7 +204,7 @@ class Run:
         from sources.kit.pipeline import Loader
 
         loader = Loader(self._raw_path, self._folder, self._dataset, self._tables)
-        loader.run(counts, settlement.batches, settlement.close)
+        loader.run(counts, settlement.batches, settlement.close, distinct=True)
 
     def _gone(self, settlement: Settlement, name: str) -> str:
         if name in self._whole:
