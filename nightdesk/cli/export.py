@@ -50,13 +50,16 @@ def import_export(
             f"There is no CRM `{crm}` to import from", todo="Say --crm hubspot or salesforce."
         ) from error
     data = project.settings
+    erased = tombstones.read_file(data.ledger)
     with lock.exclusive(data.data_dir, "nightdesk import", system_clock), progress_line(out) as progress:
         report = export.load(
             settings,
             data.raw,
             data.pipelines,
             lambda table, rows: progress("import", f"{table}: {rows:,} rows"),
-            tombstones=tombstones.read_file(data.ledger),
+            tombstones=erased,
+            # So that what is theirs stays out by its id, whatever a later load says of it.
+            on_learned=lambda: erased and tombstones.keep(data.ledger, erased, system_clock),
         )
     moved = {name: count for name, count in report.rows_moved.items() if count}
     out.print("Loaded: " + (", ".join(f"{count:,} {name}" for name, count in moved.items()) or "nothing new"))

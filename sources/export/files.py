@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
+import json
 import re
+import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
@@ -27,6 +32,7 @@ _FORMS: dict[str, Form] = {
 _IS_OBJECT = "case when json_valid(line) then json_type(line) = 'OBJECT' else false end"
 _BUFFER = "max_line_size = 8000000, buffer_size = 16000000"  # bytes; DuckDB would take sixteen lines' worth
 _NUMBER = re.compile(r"[-_ ]?\d+$")
+_DELIMITERS = (",", ";", "\t", "|")
 _SHOWN = 20  # problems of one kind in a file that are named one by one; the rest are counted
 
 
@@ -94,7 +100,11 @@ class Reader:
         self.file = file
         self.target = target
         self.name = name
+        self._delimiter = ","
         try:
+            self._encoding = _encoding(file.path) if file.form == "csv" else "utf-8"
+            if not file.path.stat().st_size:
+                raise NightdeskError("It is empty", where=file.shown, todo="Export it again, or leave it out.")
             header = self._header()
             self.given = {target.columns[one.lower()]: one for one in header if one.lower() in target.columns}
             self.ignored = [one for one in header if one.lower() not in target.columns]
@@ -106,15 +116,18 @@ class Reader:
                 )  # fmt: skip
             sql.execute(f"create view {name} as {self._select(header)}")
             described = sql.execute(f"describe {name}").fetchall()
-        except duckdb.Error as error:
-            raise NightdeskError(_reason(error), where=file.shown, todo="Export the file again.") from error
+        except (duckdb.Error, OSError, EOFError, zlib.error, csv.Error) as error:
+            raise NightdeskError(reason(error), where=file.shown, todo="Export the file again.") from error
         self.types = {str(row[0]): str(row[1]) for row in described}
 
     def _header(self) -> list[str]:
         if self.file.form == "csv":
-            with _open(self.file.path) as lines:
-                first = next(csv.reader(lines), list[str]())
-            return [one.strip().lstrip("\ufeff") for one in first]
+            with _open(self.file.path, self._encoding) as lines:
+                start = "".join(islice(lines, 20))
+            self._delimiter = max(
+                _DELIMITERS, key=lambda one: sum(name.lower() in self.target.columns for name in _first(start, one))
+            )
+            return _first(start, self._delimiter)
         if self.file.form == "parquet":
             rows = self._sql.execute(f"describe select * from read_parquet('{quoted(self.file.path)}')").fetchall()
             return [str(row[0]) for row in rows]
@@ -137,14 +150,15 @@ class Reader:
             own = ", ".join(f'{_name(given)} as "{column}"' for column, given in self.given.items())
             return (
                 f"select {own} from read_csv('{quoted(self.file.path)}', columns = {{{columns}}}, header = true, "
-                f"delim = ',', quote = '\"', escape = '\"', auto_detect = false, {_BUFFER}, "
+                f"delim = {literal(self._delimiter)}, encoding = '{self._encoding}', "
+                f"quote = '\"', escape = '\"', auto_detect = false, {_BUFFER}, "
                 f"store_rejects = true, rejects_table = 'rejects_{self.name}', rejects_scan = 'scans_{self.name}', "
                 "rejects_limit = 0)"
             )
         if self.file.form == "parquet":
             own = ", ".join(f'{_name(given)} as "{column}"' for column, given in self.given.items())
             return f"select {own} from read_parquet('{quoted(self.file.path)}')"
-        shape = "{" + ", ".join(f'"{given}": "VARCHAR"' for given in self.given.values()) + "}"
+        shape = json.dumps(dict.fromkeys(self.given.values(), "VARCHAR"), ensure_ascii=False)
         own = ", ".join(f'record[{literal(given)}] as "{column}"' for column, given in self.given.items())
         return (
             f"select {own} from (select case when {_IS_OBJECT} then from_json(line, {literal(shape)}) end as record "
@@ -185,9 +199,10 @@ class Reader:
         if self.file.form != "csv" or len(self.target.table.key) != 1:
             return {}
         wanted, found = set(keys), dict[str, int]()
-        with _open(self.file.path) as lines:
-            reader = csv.reader(lines)
-            header = [one.strip().lstrip("\ufeff") for one in next(reader, list[str]())]
+        with _open(self.file.path, self._encoding) as lines:
+            csv.field_size_limit(sys.maxsize)  # a mail is longer than what the module takes for a mistake
+            reader = csv.reader(lines, delimiter=self._delimiter)
+            header = [one.strip() for one in next(reader, list[str]())]
             at = header.index(self.given[self.target.table.key[0]])
             before = reader.line_num
             for row in reader:
@@ -199,16 +214,28 @@ class Reader:
         return found
 
 
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8", errors="replace", newline=""))
-    return path.open(encoding="utf-8", errors="replace", newline="")
+def _open(path: Path, encoding: str) -> TextIO:
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    if path.suffix.lower() == ".gz":
+        return cast("TextIO", gzip.open(path, "rt", encoding=codec, errors="replace", newline=""))
+    return path.open(encoding=codec, errors="replace", newline="")
+
+
+def _encoding(path: Path) -> Literal["utf-8", "utf-16"]:
+    """UTF-16 is known by its first two bytes; whatever else is no UTF-8 is named by line."""
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+
+
+def _first(start: str, delimiter: str) -> list[str]:
+    csv.field_size_limit(sys.maxsize)
+    return [one.strip() for one in next(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter), list[str]())]
 
 
 def _lines_at(path: Path, places: Sequence[int]) -> dict[int, int]:
     """Byte of an (unpacked) file -> its line."""
     found: dict[int, int] = {}
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
         at, line = 0, 1
         for place in sorted(places):
             while at < place and (read := file.read(min(1 << 20, place - at))):
@@ -220,12 +247,14 @@ def _lines_at(path: Path, places: Sequence[int]) -> dict[int, int]:
 
 def _unique(header: Sequence[str]) -> list[str]:
     """Names as DuckDB wants them: none twice, none empty."""
-    seen: dict[str, int] = {}
+    seen: set[str] = set()
     names: list[str] = []
     for number, one in enumerate(header):
         name = one or f"column_{number}"
-        count = seen[name.lower()] = seen.get(name.lower(), 0) + 1
-        names.append(name if count == 1 else f"{name}_{count}")
+        while name.lower() in seen:
+            name += "_"
+        seen.add(name.lower())
+        names.append(name)
     return names
 
 
@@ -233,6 +262,7 @@ def _name(given: str) -> str:
     return '"' + given.replace('"', '""') + '"'
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """What went wrong, in a line."""
     first = (str(error) or type(error).__name__).splitlines()[0]
     return f"It cannot be read: {first[:300]}"

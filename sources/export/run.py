@@ -27,6 +27,7 @@ def load(
     on_progress: Callable[[str, int], None] | None = None,
     *,
     tombstones: Tombstones | None = None,
+    on_learned: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
 ) -> LoadReport:
     """Loads the files of an export. May be killed at any moment and started again; a second time moves nothing.
@@ -41,6 +42,7 @@ def load(
         pipelines_dir: Working directory of all loads; may be deleted between them.
         on_progress: Called with a table and the rows moved so far.
         tombstones: People who were erased: whatever is theirs stays out. None when nobody was.
+        on_learned: Called before anything is written, so that what `tombstones` learned is kept first.
         clock: Now.
 
     Raises:
@@ -103,9 +105,10 @@ def load(
                 """What could not be read is known once everything was; then the raw database is dlt's to write."""
                 problems.extend(_problems(exports))
                 sql.close()
+                on_learned()
 
             if moving:
-                loader.run(counts, batches, release, empty=empty)
+                loader.run(counts, batches, release, empty=empty, distinct=True)
             else:
                 release()
         except duckdb.Error as error:

@@ -8,9 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sources.export.files import ExportFile, Reader
+from nightdesk.erasure.tombstones import document
+from sources.export.files import ExportFile, Reader, reason
 from sources.export.targets import Target
-from sources.kit.erased import is_erased
+from sources.kit.erased import by_text, is_erased
 from sources.kit.settle import quoted, same_key
 from sources.kit.tables import REMOVED, SQL_TYPES, Column, cast_sql
 
@@ -56,6 +57,8 @@ class TableExport:
     """
 
     def __init__(self, sql: Any, dataset: str, target: Target, files: Sequence[ExportFile]) -> None:
+        import duckdb
+
         self._sql = sql
         self.target = target
         self.table = target.table
@@ -70,9 +73,30 @@ class TableExport:
         self.is_fresh = not self._sql.execute(f"select 1 from {self._raw} limit 1").fetchone()
         for number, file in enumerate(files):
             self._open(file, f"file_{self.table.name}_{number}")
-        self.given = {column for reader in self.readers for column in reader.given}
-        if self.readers:
-            self._settle()
+        try:
+            if self.readers:
+                self._settle()
+        except duckdb.Error:
+            if not self._drop_broken():
+                raise
+            if self.readers:
+                self._settle()
+
+    def _drop_broken(self) -> int:
+        """Leaves out the files that DuckDB does not get through, so that they do not stop the others."""
+        import duckdb
+
+        good: list[Reader] = []
+        for reader in self.readers:
+            try:
+                self._sql.execute(f"select count(*) from {reader.name}")
+                good.append(reader)
+            except duckdb.Error as error:
+                todo = "Export it again, with one kind of line ending throughout."
+                self.unreadable.append((reader.file.shown, reason(error), todo))
+        dropped = len(self.readers) - len(good)
+        self.readers = good
+        return dropped
 
     def _open(self, file: ExportFile, name: str) -> None:
         from nightdesk.errors import NightdeskError
@@ -87,7 +111,8 @@ class TableExport:
     def _settle(self) -> None:
         name = self.table.name
         self._sql.execute(
-            f"create view every_{name} as " + " union all by name ".join(self._typed(one) for one in self.readers)
+            f"create or replace view every_{name} as "
+            + " union all by name ".join(self._typed(one) for one in self.readers)
         )
         keys = ", ".join(f'"{one}"' for one in self.table.key)
         no_key = " or ".join(f"nullif(trim(\"{one}\"::varchar), '') is null" for one in self.table.key)
@@ -146,8 +171,10 @@ class TableExport:
         key = f'old."{self.table.key[0]}"'
         columns = ", ".join(
             f'{expression} as "{name}"'
-            if name in self.given or name == self.target.stamp
-            else f'case when {key} is null then {expression} else old."{name}" end as "{name}"'
+            if all(name in reader.given for reader in self.readers) or name == self.target.stamp
+            # Each file for itself: one that has no column for it leaves it as it is loaded.
+            else f"case when {key} is null or new.file_number in ({self._having(name)}) then {expression} "
+            f'else old."{name}" end as "{name}"'
             for name, expression in fresh.items()
         )
         newer = f"{key} is null"
@@ -159,6 +186,10 @@ class TableExport:
             left join {self._raw} as old on {same_key(self.table, "old", "new")}
             where {newer}
         """
+
+    def _having(self, column: str) -> str:
+        """The numbers of the files that have a column; -1 where none has."""
+        return ", ".join(["-1", *(str(number) for number, one in enumerate(self.readers) if column in one.given)])
 
     def _find_misfits(self, no_key: str) -> None:
         shown = " || ' / ' || ".join(f"coalesce(\"{one}\"::varchar, '')" for one in self.table.key)
@@ -213,9 +244,17 @@ class TableExport:
         one = str(row.get("id"))
         if kind == "contact" and stones.has("contact", one):
             return True
-        if kind == "document" and stones.has("document", f"{object_type}:{one}"):
+        if kind == "document" and stones.has("document", document(object_type, one)):
             return True
-        return is_erased(stones, self.table, row)
+        if not is_erased(stones, self.table, row):
+            return False
+        if erasure := by_text(stones, self.table, row):
+            # By its key from then on: a later version may not show whose it is.
+            if kind == "contact":
+                stones.learn("contact", one, erasure)
+            elif kind == "document":
+                stones.learn("document", document(object_type, one), erasure)
+        return True
 
 
 def connect(folder: Path, raw_path: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nightdesk.errors import NightdeskError
 from sources.kit.tables import Table
 
 
@@ -37,8 +38,17 @@ def targets(crm: str, renamed: Mapping[str, str]) -> dict[str, Target]:
     Args:
         crm: `hubspot` or `salesforce`.
         renamed: `table.column` -> the file's name for it.
+
+    Raises:
+        NightdeskError: `renamed` names a column that is not there.
     """
-    return _hubspot(renamed) if crm == "hubspot" else _salesforce(renamed)
+    found = _hubspot(renamed) if crm == "hubspot" else _salesforce(renamed)
+    for place in renamed:
+        name, _, column = place.partition(".")
+        if name not in found or column not in found[name].table.names:
+            known = found[name].table.names if name in found else found
+            raise NightdeskError(f"`{place}` is no column of {crm}", todo=f"There are {', '.join(known)}.")
+    return found
 
 
 def _known(table: Table, own: Mapping[str, str], renamed: Mapping[str, str]) -> dict[str, str]:

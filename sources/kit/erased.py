@@ -33,7 +33,7 @@ def is_erased(stones: Tombstones, table: Table, row: Mapping[str, Any]) -> bool:
     name = document(table.document, str(row[table.key[0]])) if table.document else ""
     if name and stones.has("document", name):
         return True
-    erasure = _by_text(stones, table, row)
+    erasure = by_text(stones, table, row)
     if erasure is not None and name:
         stones.learn("document", name, erasure)
     return erasure is not None
@@ -44,7 +44,8 @@ def quotes(stones: Tombstones, *texts: str) -> bool:
     return any(stones.has("email", one) for text in texts for one in addresses_in(text))
 
 
-def _by_text(stones: Tombstones, table: Table, row: Mapping[str, Any]) -> str | None:
+def by_text(stones: Tombstones, table: Table, row: Mapping[str, Any]) -> str | None:
+    """The erasure of the person who stands in a row."""
     copied = str(row.get(table.copies) or "").rpartition(":")[2]
     if copied and (erasure := stones.erasure_of("document", document(table.document, copied))):
         return erasure

@@ -182,6 +182,83 @@ def test_a_folder_without_an_export_is_one_clear_error(it: Bench) -> None:
         it.load()
 
 
+def test_files_as_programs_write_them_are_read_whatever_their_dialect(it: Bench) -> None:
+    row = '1;"Two\r\nlines; and ""quotes""";2026-01-01T00:00:00Z\r\n'
+    head = '"id";"hs_note_body";"hs_lastmodifieddate"\r\n'
+    long = "x" * 200_000
+    for number, content in enumerate(
+        (
+            ("\ufeff" + head + row).encode(),
+            (head + row).replace("1;", "2;", 1).encode("utf-16"),
+            f"id\ths_note_body\ths_lastmodifieddate\n3\t{long}\t\n4\tx\tnoon\n".encode(),
+            b"",
+            b"id,hs_note_body\n",
+            b"id,hs_note_body\n5," + b"y" * 9_000_000 + b"\n6,short\n",
+            b"id,hs_note_body\r\n7,a\r\n8,b\n9,c\r\n",  # lines that end in two ways
+        )
+    ):
+        (it.files / f"notes_{number}.csv").write_bytes(content)
+    (it.files / "notes_8.csv.gz").write_bytes(b"no gzip")
+    report = it.load()
+    assert it.ask("select id, hs_note_body from hubspot.notes order by id") == [
+        ("1", 'Two\r\nlines; and "quotes"'),
+        ("2", 'Two\r\nlines; and "quotes"'),
+        ("3", long),
+        ("6", "short"),
+    ]
+    said = {(one.file, one.position): one for one in report.problems}
+    assert "line 3" in {place for file, place in said if file == "notes_2.csv"}
+    assert said["notes_3.csv", ""].what == "It is empty"
+    assert ("notes_4.csv", "") not in said
+    assert "Maximum line size" in said["notes_5.csv", "line 2"].what
+    assert "line ending" in said["notes_6.csv", ""].todo
+    assert ("notes_8.csv.gz", "") in said
+    assert all(one.todo for one in report.problems)
+
+
+def test_a_file_without_a_column_leaves_it_though_another_file_has_it(it: Bench) -> None:
+    it.write(
+        "contacts.csv",
+        "id,lastname,phone,hs_email_optout,lastmodifieddate\n1,Fry,12,true,2026-01-01\n2,Lee,34,false,2026-01-01\n",
+    )
+    it.load()
+    it.write("contacts.csv", "id,lastname,hs_email_optout,lastmodifieddate\n1,Fry-Lee,true,2026-02-01\n")
+    it.write("contacts_2.csv", "id,phone,hs_email_optout,lastmodifieddate\n2,,true,2026-02-01\n")
+    assert it.load().rows_moved == {"contacts": 2}
+    assert it.ask("select id, lastname, phone, hs_email_optout from hubspot.contacts order by 1") == [
+        ("1", "Fry-Lee", "12", True),
+        ("2", "Lee", None, True),
+    ]
+
+
+def test_an_erased_document_is_known_by_its_key_before_anything_is_written(it: Bench) -> None:
+    stones = Tombstones(b"key")
+    stones.known[("email", stones.hash("email", "ann@one.example"))] = "e1"
+    it.write("emails.csv", "id,hs_email_to_email,hs_email_text\n1,ann@one.example,hi\n2,x@y.example,hello\n")
+    seen: list[tuple[int, int]] = []
+
+    def learned() -> None:
+        rows = it.ask("select count(*) from hubspot.emails")
+        seen.append((len(stones.learned), int(rows[0][0])))
+
+    load(
+        ExportSettings.model_validate({"crm": "hubspot", "path": it.files}),
+        it.raw,
+        it.folder / "dlt",
+        tombstones=stones,
+        on_learned=learned,
+    )
+    assert seen == [(1, 0)]
+    assert stones.has("document", "emails:1")
+
+
+def test_a_column_that_is_not_there_is_refused_by_its_name(it: Bench) -> None:
+    it.write("notes.csv", "id,Text\n1,hi\n")
+    with pytest.raises(NightdeskError, match=r"`notes\.text` is no column") as caught:
+        it.load(notes__text="Text")
+    assert "hs_note_body" in caught.value.todo
+
+
 _VICTIM = """
 import os, signal, sys
 from pathlib import Path
