@@ -15,9 +15,9 @@ from sandbox.evaluation import history, results
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nightdesk.loading import Progress
     from nightdesk.policy import Policy
     from nightdesk.settings import AgentName
-    from nightdesk.steps import Progress
     from sandbox.company import GeneratedCompany
     from sandbox.evaluation.night import Phrases
 
