@@ -26,8 +26,14 @@ class Merge:
         return False
 
     def run(
-        self, counts: Mapping[str, int], batches: Callable[[str], Iterator[Any]], release: Callable[[], None]
+        self,
+        counts: Mapping[str, int],
+        batches: Callable[[str], Iterator[Any]],
+        release: Callable[[], None],
+        *,
+        distinct: bool,
     ) -> None:
+        assert distinct  # a settlement gives every key once
         moved = {name: list(batches(name)) for name, count in counts.items() if count}
         release()
         with duckdb.connect(str(self._raw_path)) as connection:

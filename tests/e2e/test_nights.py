@@ -105,6 +105,7 @@ def test_a_recorded_night_gives_the_same_diff_without_an_agent(night: World) -> 
         assert after[part] == before[part], part
 
 
+@pytest.mark.soak
 def test_after_a_day_of_changes_only_what_changed_is_asked_again(night: World) -> None:
     last_seen = night.one("raw", "select max(hs_timestamp) from hubspot.emails")
     night.run("sandbox", "change", "--share", "0.10")

@@ -50,6 +50,10 @@ def _in_euros(deal: Row) -> Decimal:
 
 
 REASONS: dict[tuple[str, str], Reason] = {
+    # The evidence of a no names the field of the CRM that holds it.
+    ("opt_outs", "evidence"): lambda here, there, _: (
+        here.replace("hs_email_optout", "HasOptedOutOfEmail").replace("hs_lead_status", "lead status") == there
+    ),
     # A website is an address, a domain is not.
     ("accounts", "domain"): lambda here, there, _: here == f"www.{there}",
     # A record of an org has to have an owner: the user Unassigned stands for nobody.

@@ -262,6 +262,7 @@ def test_only_what_differs_is_proposed(project: Project) -> None:
     assert project.rows("select record_id, count(*) from sync_hubspot__meetings group by 1") == [("301", 2)]
 
 
+@pytest.mark.soak
 def test_the_next_day_asks_nothing_again(project: Project) -> None:
     """Runs last: it moves the day. Ages and scores change, what agents are shown does not."""
     before = {name: project.rows(f"select record_id, context_hash from queue_{name} order by 1") for name in QUEUES[:5]}

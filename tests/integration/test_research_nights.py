@@ -72,6 +72,7 @@ def ledger(project: Project, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return connection.execute(sql, list(values)).fetchall()
 
 
+@pytest.mark.soak
 def test_a_night_a_quiet_night_and_a_night_with_news(project: Project, tmp_path: Path) -> None:
     asks = "select record_id from queue_{} where context is not null order by all"
     due = {operation: [row[0] for row in project.rows(asks.format(operation))] for operation in OPERATIONS}

@@ -101,10 +101,13 @@ def test_a_name_cannot_bring_a_placeholder_of_its_own() -> None:
         ("hubspot:company:7", None, "/records/companies/7"),
         ("hubspot:contact:12", "https://crm.example/1/record/{type_id}/{id}", "https://crm.example/1/record/0-1/12"),
         ("hubspot:meeting:3", "/x/{objects}/{id}", "/x/meetings/3"),
+        ("salesforce:email:02s1", "https://org.example/{id}", "https://org.example/02s1!"),
+        ("mailbox:email:ab12", "/x/{objects}/{id}", None),  # it stands in no CRM
     ],
 )
-def test_sources_are_links_of_the_policys_pattern(record: str, pattern: str | None, url: str) -> None:
-    assert evaluate("record_url('v0', 'cast(v1 as varchar)')", record, pattern) == url
+def test_sources_are_links_of_the_policys_pattern(record: str, pattern: str | None, url: str | None) -> None:
+    policy = "(struct_pack(hubspot_record_url := cast(v1 as varchar), salesforce_record_url := v1 || '!'))"
+    assert evaluate(f"record_url('v0', \"{policy}\")", record, pattern) == url
 
 
 def test_nothing_falls_due_on_a_weekend_or_a_holiday() -> None:
