@@ -28,8 +28,8 @@ QUEUES = tuple(f"queue_{name}" for name in JUDGED)
 EMAIL, WORDS = "101", "What would 40 seats cost?"
 DOCUMENT = f"hubspot:email:{EMAIL}"
 
-# Builds the project a dozen times. The unit tests of facts and fact_history hold what is current, replaced or taken back,
-# and test_models_build.py that an answer over a changed text is stale.
+# Builds the project a dozen times. The unit tests of facts and fact_history hold what is current, replaced or taken
+# back, and test_models_build.py that an answer over a changed text is stale.
 pytestmark = pytest.mark.soak
 
 
